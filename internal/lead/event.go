@@ -1,0 +1,24 @@
+package lead
+
+// EventKind names what happened to a lead, in the event table, on the stream and in the timeline. Kinds are permanent.
+type EventKind string
+
+// The kinds of events, with what their data holds. Data never holds contact details.
+const (
+	EventRouted      EventKind = "routed"       // {version, rule}; pool is set
+	EventOffered     EventKind = "offered"      // {deadline, cause}; rep is set: to one rep
+	EventPooled      EventKind = "pooled"       // {deadline, cause}: open to everyone in the pool
+	EventWaiting     EventKind = "waiting"      // {cause}: nobody eligible
+	EventOfferEnded  EventKind = "offer_ended"  // {state, reason}; rep is set if it was exclusive
+	EventClaimed     EventKind = "claimed"      // {by: console|api|slack}; rep is set
+	EventTouched     EventKind = "touched"      // {disposition}; first touch
+	EventOutcome     EventKind = "outcome"      // {disposition, stage}; rep is set
+	EventRepeated    EventKind = "repeated"     // {touch}: the same person sent the form again
+	EventAmended     EventKind = "amended"      // {touch}: the same person corrected what they sent
+	EventCRMSaving   EventKind = "crm_saving"   // {connection, attempts, reason}
+	EventCRMWritten  EventKind = "crm_written"  // {connection, revision, ms}
+	EventCRMRefused  EventKind = "crm_refused"  // {connection, reason}
+	EventChatPosted  EventKind = "chat_posted"  // {connection}
+	EventChatUpdated EventKind = "chat_updated" // {connection}
+	EventChatRefused EventKind = "chat_refused" // {connection, reason}
+)

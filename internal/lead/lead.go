@@ -1,0 +1,148 @@
+// Package lead provides the nouns of intake: what a visitor may send (Raw), what that becomes once normalised (Submission),
+// and the durable Lead with its stages. Rules about what makes a lead valid, or two submissions the same person, live here;
+// nothing here calls the network. Used by nearly every package of the business.
+package lead
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Stage is what people did with a lead. It never says what the CRM knows; see CRMState.
+type Stage string
+
+// The stages, as the contract names them.
+const (
+	StageNew          Stage = "new"       // durable, dispatch has not run (milliseconds)
+	StageOffered      Stage = "offered"   // a live offer to one rep or to a pool
+	StageWaiting      Stage = "waiting"   // nobody eligible: in its pool's visible queue
+	StageClaimed      Stage = "claimed"   // a rep has it, no contact yet
+	StageContacted    Stage = "contacted" // first touch made
+	StageBooked       Stage = "booked"
+	StageDisqualified Stage = "disqualified"
+	StageClosed       Stage = "closed"
+	StageHeld         Stage = "held" // may not be contacted or needs a person's look first
+	StageQuarantined  Stage = "quarantined"
+)
+
+// CRMState is what the CRMs know of a lead; with several connections the least finished wins.
+type CRMState string
+
+// The CRM states, as the contract names them.
+const (
+	CRMPending   CRMState = "pending"   // shown as "Not in CRM yet"
+	CRMSaving    CRMState = "saving"    // slow or being retried
+	CRMConfirmed CRMState = "confirmed" // shown as "In CRM"
+	CRMConflict  CRMState = "conflict"
+	CRMRefused   CRMState = "refused" // quarantined by some connection: a person must look
+)
+
+// Lead is one accepted form submission, with one correlation id for life. Contact is filled only by questions that ask for it.
+type Lead struct {
+	ID            uuid.UUID
+	CorrelationID string
+	Form          string
+	Intent        string
+	Product       string
+	Country       string
+	Region        string
+	PostalCode    string
+	Timezone      string
+	Language      string
+	Source        string
+	EmailDomain   string
+	DomainClass   string
+	AcceptedAt    time.Time
+	Stage         Stage
+	CRMState      CRMState
+	Pool          string
+	RepID         *uuid.UUID
+	Attempt       int
+	ClaimedAt     *time.Time
+	FirstTouchAt  *time.Time
+	ClosedAt      *time.Time
+	Disposition   string
+	Revision      int
+	Demo          bool
+}
+
+// LogValue shows ids and states alone, so that no log line can hold a name, an e-mail address or a phone number.
+func (l Lead) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("lead_id", l.ID.String()),
+		slog.String("correlation_id", l.CorrelationID),
+		slog.String("form", l.Form),
+		slog.String("stage", string(l.Stage)),
+		slog.String("crm_state", string(l.CRMState)),
+	)
+}
+
+// Contact is the personal part of a lead.
+type Contact struct {
+	Name    string
+	Email   string
+	Phone   string // E.164, or empty
+	Company string
+	Notes   string
+	Fields  map[string]string
+	Consent Consent
+	Context Context
+}
+
+// LogValue hides everything: contact details never reach a log.
+func (Contact) LogValue() slog.Value { return slog.StringValue("[contact]") }
+
+// Consent is what the visitor allowed, and under which text.
+type Consent struct {
+	Phone       bool   `json:"phone"`
+	SMS         bool   `json:"sms"`
+	Email       bool   `json:"email"`
+	TextVersion string `json:"text_version,omitempty"`
+}
+
+// Context is where and how the form was sent. JSON names are the contract's.
+type Context struct {
+	PageURL     string `json:"page_url,omitempty"`
+	Referrer    string `json:"referrer,omitempty"`
+	UTMSource   string `json:"utm_source,omitempty"`
+	UTMMedium   string `json:"utm_medium,omitempty"`
+	UTMCampaign string `json:"utm_campaign,omitempty"`
+	UTMTerm     string `json:"utm_term,omitempty"`
+	UTMContent  string `json:"utm_content,omitempty"`
+	SubmittedAt string `json:"submitted_at,omitempty"`
+	Timezone    string `json:"timezone,omitempty"`
+	Locale      string `json:"locale,omitempty"`
+	Device      string `json:"device,omitempty"`
+	Network     string `json:"network,omitempty"`
+}
+
+// Raw is a submission as it was sent, every string already copied out of the request.
+type Raw struct {
+	Name, Email, Phone, Company, Country, Region, PostalCode, Product, Intent, Notes string
+
+	Fields        map[string]string // the form's own, without the "fields." prefix
+	Consent       Consent
+	Context       Context
+	ClientKey     string // Idempotency-Key header or submission_id field; empty when absent
+	CorrelationID string
+	Unknown       []string // names of fields that nobody knows: kept out, counted, never a reason to refuse
+}
+
+// Submission is a normalised, valid Raw with its identity, ready to be made durable.
+type Submission struct {
+	ID            uuid.UUID // UUIDv7; becomes the lead's id when this submission starts a new lead
+	CorrelationID string
+	Form          string
+	Intent        string
+	Window        time.Duration // the form's same-person window
+
+	Contact                                              Contact
+	Country, Region, PostalCode, Product                 string
+	Timezone, Language, Source, EmailDomain, DomainClass string
+
+	ClientKey   string // empty: none
+	Fingerprint []byte // keyed hash of form and person, no time in it
+	Digest      []byte // SHA-256 of the business fields
+}

@@ -1,0 +1,102 @@
+// Package routing decides where a lead goes and whose turn it is, and can say why.
+//
+// Decide and Allocate are pure: they read their arguments and nothing else (no clock, no database, no randomness), so live
+// traffic, the simulator and a replay months later agree. A Table is immutable; a new version is compiled aside and swapped in.
+package routing
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"leadline/internal/rep"
+)
+
+// Facts are the hot facts about a lead: known at submit, without a call to anyone.
+type Facts struct {
+	Form        string    `json:"form"`
+	Intent      string    `json:"intent"`
+	Product     string    `json:"product,omitempty"`
+	Country     string    `json:"country,omitempty"`
+	Region      string    `json:"region,omitempty"`
+	PostalCode  string    `json:"postal_code,omitempty"`
+	EmailDomain string    `json:"email_domain,omitempty"`
+	DomainClass string    `json:"domain_class,omitempty"`
+	Source      string    `json:"source,omitempty"`
+	Language    string    `json:"language,omitempty"`
+	AcceptedAt  time.Time `json:"accepted_at"`
+}
+
+// Decision is the outcome of Decide: which rule won, where it points, and what it beat.
+type Decision struct {
+	Version   int64      `json:"version"`
+	Rule      string     `json:"rule"`
+	Band      string     `json:"band"`
+	Pool      string     `json:"pool"`          // slug; set also when Rep is: where the lead goes if that rep cannot take it
+	Rep       string     `json:"rep,omitempty"` // e-mail of the fixed person a rule names, or empty
+	RunnersUp []RunnerUp `json:"runners_up,omitempty"`
+}
+
+// RunnerUp is a rule that matched too but lost, and the dimension that decided.
+type RunnerUp struct {
+	Rule string `json:"rule"`
+	Lost string `json:"lost"` // band, a dimension's name, or priority
+}
+
+// Strategy says how a pool picks among its eligible members.
+type Strategy string
+
+// The strategies of the contract.
+const (
+	Weighted    Strategy = "weighted"
+	LeastLoaded Strategy = "least_loaded"
+	LongestIdle Strategy = "longest_idle"
+	Broadcast   Strategy = "broadcast" // offered to the whole pool at once, with an alert
+	Pull        Strategy = "pull"      // waits in the pool until somebody takes it
+	Fixed       Strategy = "fixed"     // the first member who is eligible, in the order written
+)
+
+// Pool is who shares turns for some leads and on which terms. Shared between goroutines: never change one.
+type Pool struct {
+	Slug       string
+	Hours      rep.Hours // zero: always
+	Members    []Member
+	Strategy   Strategy
+	Offer      OfferTerms
+	Overflow   string        // slug of the next pool, or empty
+	LastResort string        // e-mail of the rep who gets what nobody else could take, or empty
+	FirstTouch time.Duration // goal; zero: none
+}
+
+// OfferTerms are a pool's offer times. Zero values were replaced by the defaults of the contract when the table was compiled.
+type OfferTerms struct {
+	Exclusive time.Duration // to one rep; 20 s
+	Pool      time.Duration // to the whole pool; 60 s
+	Attempts  int           // offers per lead over its life; 5
+}
+
+// Member is one rep's place in a pool. Zero caps mean no cap.
+type Member struct {
+	Rep       string // e-mail
+	Weight    float64
+	CapOpen   int
+	CapPerDay int
+}
+
+// Candidate is what dispatch knows of one member at the moment of allocation. Same order as Pool.Members.
+type Candidate struct {
+	RepID   uuid.UUID
+	Rep     rep.Rep
+	Open    int       // live exclusive offers plus leads claimed and not yet contacted
+	Today   int       // leads claimed since midnight in the rep's zone, plus live exclusive offers
+	LastAt  time.Time // when this pool last gave the rep a lead; zero: never
+	Credit  float64   // from the pool's state row; changed by Allocate
+	Offered bool      // this lead was offered to this rep before
+}
+
+// Verdict is one candidate's line in the trace: chosen, eligible (but not chosen) or skipped, with the reason in words.
+type Verdict struct {
+	Rep     string `json:"rep"`
+	Outcome string `json:"outcome"` // chosen | eligible | skipped
+	Reason  string `json:"reason"`
+}
