@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadline/internal/account"
+	"leadline/internal/config"
+	"leadline/internal/demo"
+	"leadline/internal/load"
+	"leadline/internal/playbook"
+	"leadline/internal/postgres"
+	"leadline/internal/sandbox"
+	"leadline/internal/telemetry"
+	"leadline/migrations"
+)
+
+// command is one line of leadline help.
+type command struct {
+	name    string
+	usage   string
+	summary string
+	flags   map[string]bool // own flags: does it take a value?
+	plain   bool            // needs no settings, so bad ones do not stop it
+	run     func(ctx context.Context, c *call) error
+}
+
+// commands is the table of contents of the command line.
+func commands() []command {
+	return []command{
+		{
+			name: "serve", usage: "serve [--demo [--no-trickle]] [--no-migrate]", summary: "web, console and jobs in one process",
+			flags: map[string]bool{"demo": false, "no-trickle": false, "no-migrate": false}, run: serve,
+		},
+		{name: "migrate", usage: "migrate", summary: "brings the schema up to date", run: migrate},
+		{
+			name: "apply", usage: "apply FILE... [--note TEXT]", summary: "publishes configuration as the live version",
+			flags: map[string]bool{"note": true}, run: apply,
+		},
+		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
+		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, run: check},
+		{
+			name: "user add", usage: "user add --email E --role rep|ops|admin|viewer [--name N] [--password-stdin]", summary: "adds a person and prints a one-time sign-in link",
+			flags: map[string]bool{"email": true, "role": true, "name": true, "password-stdin": false}, run: userAdd,
+		},
+		{
+			name: "token add", usage: "token add --name N --scope leads:read,leads:act,...", summary: "makes an API token and prints it once",
+			flags: map[string]bool{"name": true, "scope": true}, run: tokenAdd,
+		},
+		{name: "demo remove", usage: "demo remove", summary: "removes all demo data", run: demoRemove},
+		{
+			name: "sandbox", usage: "sandbox [--addr 127.0.0.1:9090]", summary: "the vendor simulators on their own",
+			flags: map[string]bool{"addr": true, "slack-token": true, "webhook-secret": true}, plain: true, run: runSandbox,
+		},
+		{
+			name: "load", usage: "load --target URL --form SLUG --rate N --duration D [--json]", summary: "sends leads at a steady rate and prints latencies",
+			flags: map[string]bool{"target": true, "form": true, "rate": true, "duration": true, "json": false}, plain: true, run: runLoad,
+		},
+		{name: "version", usage: "version", summary: "prints the version", plain: true, run: func(_ context.Context, c *call) error {
+			fmt.Fprintln(c.stdout, "leadline", version)
+			return nil
+		}},
+		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, run: help},
+	}
+}
+
+// find looks a command up; names of two words take the second from args.
+func find(name string, args *[]string) *command {
+	all := commands()
+	for i := range all {
+		if all[i].name == name {
+			return &all[i]
+		}
+		if len(*args) > 0 && all[i].name == name+" "+(*args)[0] {
+			*args = (*args)[1:]
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+func help(_ context.Context, c *call) error {
+	if len(c.args) > 0 {
+		rest := c.args[1:]
+		cmd := find(c.args[0], &rest)
+		if cmd == nil {
+			return usageError(fmt.Sprintf("there is no command %q", strings.Join(c.args, " ")))
+		}
+		fmt.Fprintf(c.stdout, "leadline %s\n\n%s%s.\n", cmd.usage, strings.ToUpper(cmd.summary[:1]), cmd.summary[1:])
+		return nil
+	}
+	fmt.Fprintln(c.stdout, "Leadline turns web forms into leads that a person calls within seconds.\n\nCommands:")
+	for _, cmd := range commands() {
+		fmt.Fprintf(c.stdout, "  %-26s %s\n", cmd.name, cmd.summary)
+	}
+	fmt.Fprintf(c.stdout, "\nSettings (environment, or a flag such as --addr for LEADLINE_ADDR):\n%s", config.Help())
+	return nil
+}
+
+// logger makes the log of a command: structured, on standard error, without personal data.
+func (c *call) logger() *slog.Logger { return telemetry.NewLogger(c.stderr, c.cfg.LogLevel) }
+
+// openDatabase opens the configured database, or the private one: joined when a serve has it up, else started for this call.
+// The function it returns closes everything again.
+func (c *call) openDatabase(ctx context.Context, log *slog.Logger) (*postgres.DB, func(), error) {
+	dsn, stop, err := c.database(ctx, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := postgres.Open(ctx, dsn)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return db, func() { db.Close(); stop() }, nil
+}
+
+func (c *call) database(ctx context.Context, log *slog.Logger) (dsn string, stop func(), err error) {
+	if c.cfg.DatabaseURL != "" {
+		return c.cfg.DatabaseURL, func() {}, nil
+	}
+	if dsn, running := postgres.FindPrivate(c.cfg.DataDir); running {
+		return dsn, func() {}, nil
+	}
+	private, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: c.cfg.DataDir, Log: log, Now: c.now})
+	if err != nil {
+		return "", nil, err
+	}
+	return private.DSN(), func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		if err := private.Stop(ctx); err != nil {
+			log.Error("private PostgreSQL did not stop", "error", err)
+		}
+	}, nil
+}
+
+// withDatabase runs a short command against a database whose schema fits this binary. A private database is brought up to
+// date on the way; a configured one must have been migrated on purpose.
+func (c *call) withDatabase(ctx context.Context, f func(db *postgres.DB) error) error {
+	db, done, err := c.openDatabase(ctx, c.logger())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if c.cfg.DatabaseURL == "" {
+		err = migrations.Up(ctx, db.Jobs)
+	} else {
+		err = migrations.Check(ctx, db.Jobs)
+	}
+	if err != nil {
+		return err
+	}
+	return f(db)
+}
+
+func migrate(ctx context.Context, c *call) error {
+	db, done, err := c.openDatabase(ctx, c.logger())
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := migrations.Up(ctx, db.Jobs); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.stdout, "The schema is up to date.")
+	return nil
+}
+
+// readPlaybook parses the files named on the command line and prints every problem to standard error.
+func (c *call) readPlaybook() (*playbook.Config, error) {
+	if len(c.args) == 0 {
+		return nil, usageError("name at least one file")
+	}
+	var files []playbook.File
+	for _, name := range c.args {
+		src, err := c.readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, playbook.File{Name: name, Source: src})
+	}
+	cfg, problems := playbook.ParseFiles(files)
+	if !playbook.Failed(problems) {
+		problems = append(problems, playbook.Check(cfg)...)
+	}
+	for _, p := range problems {
+		fmt.Fprintln(c.stderr, p)
+	}
+	if playbook.Failed(problems) {
+		return nil, fmt.Errorf("the configuration has errors; nothing was loaded")
+	}
+	return cfg, nil
+}
+
+func (c *call) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(c.stdin)
+	}
+	return os.ReadFile(filepath.Clean(name))
+}
+
+func check(_ context.Context, c *call) error {
+	if _, err := c.readPlaybook(); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.stdout, "The configuration is fine.")
+	return nil
+}
+
+func apply(ctx context.Context, c *call) error {
+	cfg, err := c.readPlaybook()
+	if err != nil {
+		return err
+	}
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		number, changed, err := playbook.Apply(ctx, db, cfg, "command line", c.flags["note"], false)
+		if err != nil {
+			return err
+		}
+		if changed {
+			fmt.Fprintf(c.stdout, "Version %d is live.\n", number)
+		} else {
+			fmt.Fprintf(c.stdout, "Nothing changed: version %d stays live; reps are up to date.\n", number)
+		}
+		return nil
+	})
+}
+
+func export(ctx context.Context, c *call) error {
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		text, err := playbook.Export(ctx, db)
+		if err != nil {
+			return err
+		}
+		_, err = c.stdout.Write(text)
+		return err
+	})
+}
+
+func userAdd(ctx context.Context, c *call) error {
+	email, roles := c.flags["email"], strings.FieldsFunc(c.flags["role"], func(r rune) bool { return r == ',' })
+	if email == "" || len(roles) == 0 {
+		return usageError("--email and --role are needed")
+	}
+	for _, role := range roles {
+		if !slices.Contains(account.Roles, role) {
+			return usageError(fmt.Sprintf("there is no role %q; roles are %s", role, strings.Join(account.Roles, ", ")))
+		}
+	}
+	password := ""
+	if c.flags["password-stdin"] != "" {
+		line, err := bufio.NewReader(c.stdin).ReadString('\n')
+		if password = strings.TrimRight(line, "\r\n"); password == "" {
+			return fmt.Errorf("no password came on standard input: %w", err)
+		}
+	}
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		accounts := account.NewStore(db.Gorm, c.now)
+		added, err := accounts.Add(ctx, account.NewAccount{Email: email, Name: c.flags["name"], Roles: roles, Password: password})
+		if err != nil {
+			return err
+		}
+		if password != "" {
+			fmt.Fprintf(c.stderr, "%s can sign in at %s/signin\n", email, c.cfg.PublicURL)
+			return nil
+		}
+		token, err := accounts.NewLink(ctx, added.ID)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stderr, "This link signs %s in once, within a day:\n", email)
+		fmt.Fprintf(c.stdout, "%s/signin/link/%s\n", c.cfg.PublicURL, token)
+		return nil
+	})
+}
+
+func tokenAdd(ctx context.Context, c *call) error {
+	scopes := strings.FieldsFunc(c.flags["scope"], func(r rune) bool { return r == ',' || r == ' ' })
+	if c.flags["name"] == "" || len(scopes) == 0 {
+		return usageError("--name and --scope are needed")
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(account.Scopes, scope) {
+			return usageError(fmt.Sprintf("there is no scope %q; scopes are %s", scope, strings.Join(account.Scopes, ", ")))
+		}
+	}
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		token, err := account.NewStore(db.Gorm, c.now).AddToken(ctx, c.flags["name"], scopes)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.stderr, "Keep this token now; it is shown once:")
+		fmt.Fprintln(c.stdout, token)
+		return nil
+	})
+}
+
+func demoRemove(ctx context.Context, c *call) error {
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		if err := demo.Remove(ctx, db.Console); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.stdout, "All demo data is gone.")
+		return nil
+	})
+}
+
+func runSandbox(ctx context.Context, c *call) error {
+	addr := c.flags["addr"]
+	if addr == "" {
+		addr = "127.0.0.1:9090"
+	}
+	log := c.logger()
+	server := sandbox.New(sandbox.Options{Now: c.now, Log: log, SlackToken: c.flags["slack-token"], WebhookSecret: c.flags["webhook-secret"]})
+	listener, err := sandboxListener(ctx, addr)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "The vendor sandbox listens on http://%s\n", listener.Addr())
+	return serveHTTP(ctx, listener, server)
+}
+
+// sandboxListener listens on loopback only: the sandbox's controls have no sign-in.
+func sandboxListener(ctx context.Context, addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("the sandbox needs host:port: %w", err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("the sandbox listens on loopback only; give 127.0.0.1:PORT, not %s", addr)
+	}
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+}
+
+// serveHTTP serves until the context ends.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		_ = server.Close() // ends calls that hang on purpose too
+		<-done
+		return nil
+	}
+}
+
+func runLoad(ctx context.Context, c *call) error {
+	rate, err := strconv.ParseFloat(c.flags["rate"], 64)
+	if err != nil || rate <= 0 {
+		return usageError("--rate needs a number of leads per second")
+	}
+	duration, err := time.ParseDuration(c.flags["duration"])
+	if err != nil || duration <= 0 {
+		return usageError("--duration needs a time like 30s")
+	}
+	if c.flags["target"] == "" || c.flags["form"] == "" {
+		return usageError("--target and --form are needed")
+	}
+	report, err := load.Run(ctx, load.Options{Target: c.flags["target"], Form: c.flags["form"], Rate: rate, Duration: duration, Now: c.now})
+	if err != nil {
+		return err
+	}
+	if c.flags["json"] != "" {
+		return json.NewEncoder(c.stdout).Encode(report)
+	}
+	fmt.Fprint(c.stdout, report)
+	return nil
+}

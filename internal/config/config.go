@@ -1,0 +1,224 @@
+// Package config reads every setting that Leadline has: from the environment and, under the same name, from flags.
+//
+// One flat struct, one line a setting. Unknown or bad settings stop the start, all of them named at once. config imports
+// nothing of ours and reads no environment by itself: main passes it.
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// Config is the settings of one run, all valid.
+type Config struct {
+	DatabaseURL    string         // empty: the private PostgreSQL in DataDir
+	Addr           string         // where the web server listens
+	PublicURL      *url.URL       // how browsers reach us; made from Addr when not set
+	DataDir        string         // private PostgreSQL, generated secret
+	Secret         []byte         // 32 bytes, or nil: main makes one and keeps it in DataDir
+	Production     bool           // refuses what a laptop may do
+	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
+	LogLevel       slog.Level
+}
+
+// setting is one line of the table: how it is called, what it means, how its text becomes a value.
+type setting struct {
+	name  string
+	help  string
+	parse func(c *Config, text string) error
+}
+
+// settings is the whole table. A flag has the setting's name in lower case, with or without "leadline", "-" for "_" allowed.
+var settings = []setting{
+	{"DATABASE_URL", "a direct or session-pooled PostgreSQL connection; empty: a private one is started", func(c *Config, s string) error {
+		if !strings.HasPrefix(s, "postgres://") && !strings.HasPrefix(s, "postgresql://") && !strings.Contains(s, "=") {
+			return fmt.Errorf("give a postgres:// address or key=value pairs")
+		}
+		c.DatabaseURL = s
+		return nil
+	}},
+	{"LEADLINE_ADDR", "listen here (default 127.0.0.1:8080)", func(c *Config, s string) error {
+		if _, port, ok := strings.Cut(s, ":"); !ok || port == "" {
+			return fmt.Errorf("give host:port, like 127.0.0.1:8080")
+		}
+		c.Addr = s
+		return nil
+	}},
+	{"LEADLINE_PUBLIC_URL", "how browsers reach this server, like https://leads.example.com", parsePublicURL},
+	{"LEADLINE_DATA_DIR", "where the private PostgreSQL and the generated secret are kept", func(c *Config, s string) error {
+		dir, err := filepath.Abs(s)
+		c.DataDir = dir
+		return err
+	}},
+	{"LEADLINE_SECRET", "32 bytes in base64; without it one is made and kept in the data directory", func(c *Config, s string) error {
+		b, err := base64.StdEncoding.DecodeString(s)
+		if err != nil || len(b) != 32 {
+			return fmt.Errorf("give 32 bytes in base64, like the output of: openssl rand -base64 32")
+		}
+		c.Secret = b
+		return nil
+	}},
+	{"LEADLINE_ENV", "production makes https, a secret and a safe database obligatory", func(c *Config, s string) error {
+		if s != "production" && s != "development" {
+			return fmt.Errorf("give production or development")
+		}
+		c.Production = s == "production"
+		return nil
+	}},
+	{"LEADLINE_SINGLE_NODE_DB", "yes: production may run on a database without a synchronous standby", func(c *Config, s string) error {
+		if s != "yes" && s != "no" {
+			return fmt.Errorf("give yes or no")
+		}
+		c.SingleNodeDB = s == "yes"
+		return nil
+	}},
+	{"LEADLINE_TRUSTED_PROXIES", "addresses or CIDRs, separated by commas, whose X-Forwarded-For is believed", func(c *Config, s string) (err error) {
+		c.TrustedProxies, err = parsePrefixes(s)
+		return err
+	}},
+	{"LEADLINE_OUTBOUND_ALLOW", "CIDRs of private networks that configured URLs may reach", func(c *Config, s string) (err error) {
+		c.OutboundAllow, err = parsePrefixes(s)
+		return err
+	}},
+	{"LEADLINE_LOG_LEVEL", "debug, info, warn or error (default info)", func(c *Config, s string) error {
+		if err := c.LogLevel.UnmarshalText([]byte(s)); err != nil {
+			return fmt.Errorf("give debug, info, warn or error")
+		}
+		return nil
+	}},
+}
+
+// notYet names settings of the contract that this version does not have; using one must not pass in silence.
+var notYet = map[string]string{
+	"LEADLINE_TLS_ADDR":    "end TLS in a proxy in front of Leadline",
+	"LEADLINE_TLS_CERT":    "end TLS in a proxy in front of Leadline",
+	"LEADLINE_TLS_KEY":     "end TLS in a proxy in front of Leadline",
+	"LEADLINE_TLS_DOMAINS": "end TLS in a proxy in front of Leadline",
+	"LEADLINE_REGION":      "this version serves one region",
+}
+
+// Error names everything that is wrong with the settings, one line each.
+type Error struct{ Problems []string }
+
+func (e *Error) Error() string {
+	return "settings: " + strings.Join(e.Problems, "; ")
+}
+
+// Load reads settings from environ ("NAME=value" pairs) and flags (flag name to value, which wins). dataDir is the default
+// data directory. The error, if any, is an *Error.
+func Load(environ []string, flags map[string]string, dataDir string) (Config, error) {
+	c := Config{Addr: "127.0.0.1:8080", DataDir: dataDir, LogLevel: slog.LevelInfo}
+	var bad []string
+	given := map[string]string{}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if known(name) != nil {
+			given[name] = value
+		} else if remedy, ok := notYet[name]; ok && value != "" {
+			bad = append(bad, fmt.Sprintf("%s is not available in this version: %s", name, remedy))
+		} else if strings.HasPrefix(name, "LEADLINE_") && !ok {
+			bad = append(bad, fmt.Sprintf("%s is not a setting of Leadline; see leadline help", name))
+		}
+	}
+	for flag, value := range flags {
+		given[known(flag).name] = value
+	}
+	for _, s := range settings {
+		if text := strings.TrimSpace(given[s.name]); text != "" {
+			if err := s.parse(&c, text); err != nil {
+				bad = append(bad, fmt.Sprintf("%s: %v", s.name, err))
+			}
+		}
+	}
+	bad = append(bad, c.complete()...)
+	if len(bad) > 0 {
+		sort.Strings(bad)
+		return c, &Error{Problems: bad}
+	}
+	return c, nil
+}
+
+// IsFlag tells whether a flag name (any of its spellings, without dashes in front) is a setting's.
+func IsFlag(flag string) bool { return known(flag) != nil }
+
+// Help lists the settings, one line each.
+func Help() string {
+	var b strings.Builder
+	for _, s := range settings {
+		fmt.Fprintf(&b, "  %-26s %s\n", s.name, s.help)
+	}
+	return b.String()
+}
+
+// known finds a setting by its name or by any spelling of its flag.
+func known(name string) *setting {
+	key := canonical(name)
+	for i := range settings {
+		if settings[i].name == name || canonical(settings[i].name) == key && name != strings.ToUpper(name) {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+func canonical(name string) string {
+	return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(name), "_", "-"), "leadline-")
+}
+
+// complete fills what follows from other settings and checks what must hold between them.
+func (c *Config) complete() (bad []string) {
+	if c.PublicURL == nil {
+		host := c.Addr
+		if strings.HasPrefix(host, ":") || strings.HasPrefix(host, "0.0.0.0:") || strings.HasPrefix(host, "[::]:") {
+			host = "127.0.0.1" + host[strings.LastIndex(host, ":"):]
+		}
+		c.PublicURL = &url.URL{Scheme: "http", Host: host}
+	}
+	if !c.Production {
+		return nil
+	}
+	if c.PublicURL.Scheme != "https" {
+		bad = append(bad, "LEADLINE_PUBLIC_URL: must be an https address in production")
+	}
+	if c.Secret == nil {
+		bad = append(bad, "LEADLINE_SECRET: must be set in production")
+	}
+	return bad
+}
+
+func parsePublicURL(c *Config, s string) error {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return fmt.Errorf("give scheme and host alone, like https://leads.example.com")
+	}
+	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	return nil
+}
+
+func parsePrefixes(s string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, part := range strings.Split(s, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		if addr, err := netip.ParseAddr(part); err == nil {
+			out = append(out, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address or CIDR like 10.0.0.0/8", part)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
