@@ -1,0 +1,181 @@
+// Package telemetry provides the numbers and the log of a running Leadline: metrics under the names of the public contract,
+// and a log handler that lets no personal data through. It imports nothing of ours; every package may use it.
+package telemetry
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// secondsBuckets are fine where promises are made: an answer within milliseconds, a lead on the console within 0.9 and 1 s.
+var secondsBuckets = []float64{.0005, .001, .002, .003, .005, .01, .02, .05, .1, .2, .3, .5, .7, .8, .9, 1, 1.1, 1.25, 1.5, 2, 5, 10, 30}
+
+// touchBuckets cover what people need: seconds to hours.
+var touchBuckets = []float64{.5, .9, 1, 2, 5, 10, 20, 30, 60, 90, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400}
+
+// Metrics holds every number that Leadline publishes. Its methods may be called by any number of goroutines; on a nil *Metrics
+// they do nothing, so that a test or a command needs none. Durations are in seconds.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	intakeTotal     *prometheus.CounterVec
+	intakeSeconds   prometheus.Histogram
+	commitBatch     prometheus.Histogram
+	submitToConsole prometheus.Histogram
+	submitToCRM     *prometheus.HistogramVec
+	firstTouch      prometheus.Histogram
+	notify          *prometheus.HistogramVec
+	delivery        *prometheus.CounterVec
+	queueDepth      *prometheus.GaugeVec
+	oldestPending   *prometheus.GaugeVec
+	breaker         *prometheus.GaugeVec
+	consoles        prometheus.Gauge
+	violations      *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
+func NewMetrics() *Metrics {
+	seconds := func(name, help string, buckets []float64) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}
+	}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		intakeTotal: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_intake_total", Help: "Form submissions by form and outcome.",
+		}, []string{"form", "outcome"}),
+		intakeSeconds: prometheus.NewHistogram(seconds("leadline_intake_seconds", "From the request read to the answer.", secondsBuckets)),
+		commitBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "leadline_commit_batch_size", Help: "Submissions made durable by one commit.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
+		}),
+		submitToConsole: prometheus.NewHistogram(seconds("leadline_submit_to_console_seconds", "From the lead stored to its card painted on a console.", secondsBuckets)),
+		submitToCRM:     prometheus.NewHistogramVec(seconds("leadline_submit_to_crm_seconds", "From the lead stored to the CRM's confirmation.", secondsBuckets), []string{"connection"}),
+		firstTouch:      prometheus.NewHistogram(seconds("leadline_submit_to_first_touch_seconds", "From the lead stored to the first human attempt to reach it.", touchBuckets)),
+		notify:          prometheus.NewHistogramVec(seconds("leadline_notify_seconds", "From the lead stored to the notification accepted by the channel.", secondsBuckets), []string{"channel"}),
+		delivery: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_delivery_total", Help: "Writes to systems outside by destination and outcome.",
+		}, []string{"destination", "outcome"}),
+		queueDepth: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leadline_queue_depth", Help: "What waits, by queue.",
+		}, []string{"queue"}),
+		oldestPending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leadline_oldest_pending_seconds", Help: "Age of the oldest thing that waits, by queue.",
+		}, []string{"queue"}),
+		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leadline_crm_breaker", Help: "0 closed (calls go out), 1 half open (one probe), 2 open (leads wait).",
+		}, []string{"connection"}),
+		consoles: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "leadline_console_connections", Help: "Consoles connected to this process.",
+		}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_invariant_violations_total", Help: "Things that must never happen, by name.",
+		}, []string{"name"}),
+	}
+	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics as Prometheus text. On a nil *Metrics it answers 404.
+func (m *Metrics) Handler() http.Handler {
+	if m == nil {
+		return http.NotFoundHandler()
+	}
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// Intake counts one submission. form must be a form that exists, or "unknown": visitors choose the address they post to.
+func (m *Metrics) Intake(form, outcome string, seconds float64) {
+	if m == nil {
+		return
+	}
+	m.intakeTotal.WithLabelValues(form, outcome).Inc()
+	m.intakeSeconds.Observe(seconds)
+}
+
+// CommitBatch notes how many submissions one commit took.
+func (m *Metrics) CommitBatch(n int) {
+	if m != nil {
+		m.commitBatch.Observe(float64(n))
+	}
+}
+
+// SubmitToConsole notes the time from a lead being stored to a console having painted it.
+func (m *Metrics) SubmitToConsole(seconds float64) {
+	if m != nil {
+		m.submitToConsole.Observe(seconds)
+	}
+}
+
+// SubmitToCRM notes the time from a lead being stored to a connection's confirmation of its first write.
+func (m *Metrics) SubmitToCRM(connection string, seconds float64) {
+	if m != nil {
+		m.submitToCRM.WithLabelValues(connection).Observe(seconds)
+	}
+}
+
+// FirstTouch notes the time from a lead being stored to the first human attempt to reach it.
+func (m *Metrics) FirstTouch(seconds float64) {
+	if m != nil {
+		m.firstTouch.Observe(seconds)
+	}
+}
+
+// Notify notes the time from a lead being stored to its notification being accepted by a channel, such as "slack".
+func (m *Metrics) Notify(channel string, seconds float64) {
+	if m != nil {
+		m.notify.WithLabelValues(channel).Observe(seconds)
+	}
+}
+
+// Delivery counts one attempt to write to a destination ("crm", "chat") with its outcome, such as "delivered" or "retry".
+func (m *Metrics) Delivery(destination, outcome string) {
+	if m != nil {
+		m.delivery.WithLabelValues(destination, outcome).Inc()
+	}
+}
+
+// QueueDepth says how much waits in a queue now.
+func (m *Metrics) QueueDepth(queue string, n int) {
+	if m != nil {
+		m.queueDepth.WithLabelValues(queue).Set(float64(n))
+	}
+}
+
+// OldestPending says how old the oldest thing in a queue is now; 0 when nothing waits.
+func (m *Metrics) OldestPending(queue string, seconds float64) {
+	if m != nil {
+		m.oldestPending.WithLabelValues(queue).Set(seconds)
+	}
+}
+
+// Breaker states, as Breaker takes them and leadline_crm_breaker shows them.
+const (
+	BreakerClosed   = 0
+	BreakerHalfOpen = 1
+	BreakerOpen     = 2
+)
+
+// Breaker shows the state of a connection's breaker.
+func (m *Metrics) Breaker(connection string, state int) {
+	if m != nil {
+		m.breaker.WithLabelValues(connection).Set(float64(state))
+	}
+}
+
+// ConsoleConnections adds delta to the number of connected consoles.
+func (m *Metrics) ConsoleConnections(delta int) {
+	if m != nil {
+		m.consoles.Add(float64(delta))
+	}
+}
+
+// InvariantViolation counts something that must never happen. name is a constant of the code.
+func (m *Metrics) InvariantViolation(name string) {
+	if m != nil {
+		m.violations.WithLabelValues(name).Inc()
+	}
+}
