@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"leadline/handlers"
+	"leadline/internal/account"
+	"leadline/internal/crm"
+	"leadline/internal/dispatch"
+	"leadline/internal/intake"
+	"leadline/internal/lead"
+	"leadline/internal/live"
+	"leadline/internal/notify"
+	"leadline/internal/outbound"
+	"leadline/internal/outbox"
+	"leadline/internal/playbook"
+	"leadline/internal/postgres"
+	"leadline/internal/rep"
+	"leadline/internal/telemetry"
+	"leadline/jobs"
+	"leadline/migrations"
+	"leadline/web"
+)
+
+// serve is the product: web, console and jobs in one process, until the context ends.
+//
+// Parts start in the order in which they depend on each other and stop in reverse: intake is refused first, then sockets end,
+// the committer drains, dispatch and the writers finish, River stops, and only then do connections close.
+func serve(ctx context.Context, c *call) error {
+	if len(c.args) > 0 {
+		return usageError(fmt.Sprintf("%q is not expected", c.args[0]))
+	}
+	log := c.logger()
+	secret, err := c.secret()
+	if err != nil {
+		return err
+	}
+	// Taken before anything else starts: two processes on one address are found out while nothing has to be undone.
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s; choose another with LEADLINE_ADDR: %w", c.cfg.Addr, err)
+	}
+	defer func() { _ = listener.Close() }() // normally closed by the web server already
+
+	db, closeDB, err := c.openDatabase(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer closeDB()
+	if err := c.prepareDatabase(ctx, db); err != nil {
+		return err
+	}
+	node, err := joinNode(ctx, db)
+	if err != nil {
+		return err
+	}
+
+	var show demoShow
+	if c.flags["demo"] != "" {
+		if show, err = c.startDemo(ctx, db, secret, log); err != nil {
+			return err
+		}
+		defer show.stop()
+	}
+	p, err := c.assemble(ctx, db, node, secret, show, log)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx, listener, func() { c.greet(show) })
+}
+
+// parts is everything that runs while serving.
+type parts struct {
+	log      *slog.Logger
+	node     *postgres.Node
+	playbook *playbook.Live
+	intake   *intake.Service
+	dispatch *dispatch.Service
+	writer   *crm.Writer
+	notify   *notify.Service
+	jobs     *jobs.Client
+	hub      *live.Hub
+	web      *web.Server
+	trickle  func(ctx context.Context) error // nil: none
+}
+
+// assemble makes the parts and ties them together; nothing runs yet.
+func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Node, secret []byte, show demoShow, log *slog.Logger) (*parts, error) {
+	metrics := telemetry.NewMetrics()
+	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
+	accounts := account.NewStore(db.Gorm, c.now)
+	p := &parts{log: log, node: node, trickle: show.trickle}
+
+	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
+	if err := p.playbook.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("load the live configuration: %w", err)
+	}
+	p.hub = live.New(live.Options{DB: db, Log: log, Now: c.now, Goals: func(pool string) time.Duration {
+		if found := p.playbook.Current().Table.Pool(pool); found != nil {
+			return found.FirstTouch
+		}
+		return 0
+	}})
+
+	// The store hands failed writes to River, whose worker needs the writer, which needs the store: the ring closes here.
+	outboxStore := outbox.NewStore(func(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) error { return p.jobs.Enqueue(ctx, tx, refs) })
+	allowed := append(c.cfg.OutboundAllow, show.allow...)
+	client := outbound.New(outbound.Options{Allow: allowed})
+	connections := func() []outbox.Connection { return p.playbook.Current().Connections }
+	p.writer = crm.NewWriter(crm.Options{
+		DB: db, Store: outboxStore, Node: node.ID(), Connections: connections, HTTP: client,
+		Now: c.now, Log: log, OnCommit: p.hub.Wake, Metrics: metrics,
+	})
+	p.notify = notify.NewService(notify.Options{
+		DB: db, Store: outboxStore, Node: node.ID(), Connections: connections, HTTP: client,
+		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, OnCommit: p.hub.Wake, Metrics: metrics,
+	})
+	var err error
+	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Log: log}); err != nil {
+		return nil, err
+	}
+
+	p.dispatch = dispatch.New(dispatch.Options{
+		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
+		Snapshot: func() dispatch.Snapshot {
+			current := p.playbook.Current()
+			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets()}
+		},
+		OnCommit: p.hub.Wake,
+		OnClaimed: func(claimed []outbox.Claimed) {
+			p.writer.Submit(claimed)
+			p.notify.Hint()
+		},
+	})
+	p.intake = intake.New(intake.Options{
+		DB: db, Secret: secret, Node: node.ID(), Now: c.now, NewID: newID, Log: log, Metrics: metrics,
+		Committed: p.dispatch.Wake, Waiting: p.dispatch.Waiting, Demo: show.on,
+		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
+			_, err := outboxStore.Bump(ctx, tx, node.ID(), id)
+			return err
+		},
+	})
+	p.web = web.New(web.Deps{
+		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
+		Accounts: accounts,
+		Handlers: handlers.Deps{
+			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
+			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+		},
+	})
+	return p, nil
+}
+
+// run starts everything, calls ready once the door is open, and returns when all has stopped again.
+func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) error {
+	// inner outlives ctx: what is in flight finishes after the door has closed.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	group, inner := errgroup.WithContext(inner)
+	for _, part := range []func(context.Context) error{p.node.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
+		group.Go(func() error { return part(inner) })
+	}
+	if err := p.jobs.Start(inner); err != nil {
+		return fmt.Errorf("start the job queue: %w", err)
+	}
+	intakeCtx, stopIntake := context.WithCancel(inner)
+	defer stopIntake()
+	intakeDone := make(chan error, 1)
+	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
+	group.Go(func() error { return p.web.Serve(listener) })
+	if p.trickle != nil {
+		group.Go(func() error { return p.trickle(ctx) })
+	}
+	ready()
+
+	select {
+	case <-ctx.Done():
+	case <-inner.Done():
+	}
+	p.log.Info("stopping")
+	limit, release := context.WithTimeout(context.WithoutCancel(ctx), 25*time.Second)
+	defer release()
+	stopped := errors.Join(p.hub.CloseConsoles(limit), p.web.Shutdown(limit))
+	stopIntake()
+	stopped = errors.Join(stopped, <-intakeDone, p.jobs.Stop(limit))
+	cancel()
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		stopped = errors.Join(stopped, err)
+	}
+	return errors.Join(stopped, p.node.Leave(limit))
+}
+
+// prepareDatabase brings the schema up to date (or checks it) and refuses a server that could lose an acknowledged lead.
+func (c *call) prepareDatabase(ctx context.Context, db *postgres.DB) error {
+	if err := postgres.CheckDurability(ctx, db.Jobs, c.cfg.Production && !c.cfg.SingleNodeDB); err != nil {
+		return err
+	}
+	if c.flags["no-migrate"] != "" {
+		return migrations.Check(ctx, db.Jobs)
+	}
+	return migrations.Up(ctx, db.Jobs)
+}
+
+func joinNode(ctx context.Context, db *postgres.DB) (*postgres.Node, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return postgres.JoinNode(ctx, db, host)
+}
+
+// newID makes a UUIDv7: index inserts stay local, and the last 40 bits, which people read to each other, are random.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// secret is the configured secret, or the one kept in the data directory, made at the first start.
+func (c *call) secret() ([]byte, error) {
+	if c.cfg.Secret != nil {
+		return c.cfg.Secret, nil
+	}
+	if err := os.MkdirAll(c.cfg.DataDir, 0o755); err != nil { //nolint:gosec // the PostgreSQL user must be able to enter it
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	name := filepath.Join(c.cfg.DataDir, "secret")
+	if text, err := os.ReadFile(filepath.Clean(name)); err == nil {
+		secret, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+		if err != nil || len(secret) != 32 {
+			return nil, fmt.Errorf("%s does not hold 32 bytes in base64; restore it from a backup", name)
+		}
+		return secret, nil
+	}
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, fmt.Errorf("make a secret: %w", err)
+	}
+	if err := os.WriteFile(name, []byte(base64.StdEncoding.EncodeToString(secret)+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("keep the secret: %w", err)
+	}
+	return secret, nil
+}
