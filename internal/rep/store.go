@@ -1,0 +1,146 @@
+package rep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"leadline/internal/fault"
+)
+
+// Store answers questions about reps from the database. Safe for use by many goroutines.
+type Store struct {
+	db *gorm.DB
+}
+
+// NewStore makes a store on a database or, to take part in it, on a transaction.
+func NewStore(db *gorm.DB) *Store { return &Store{db: db} }
+
+// row is the rep table.
+type row struct {
+	ID             uuid.UUID `gorm:"primaryKey"`
+	Email          string
+	Name           string
+	Team           string
+	Phone          string
+	Timezone       string
+	Hours          string
+	Active         bool
+	Presence       Presence
+	PresenceBy     string
+	PresenceReason string
+	PresenceAt     time.Time
+	ReachableAt    *time.Time
+	Missed         int
+	Demo           bool
+}
+
+// TableName tells GORM where rows live.
+func (row) TableName() string { return "rep" }
+
+// ByEmail finds a rep by e-mail address, in any case. A missing rep is a NotFound fault.
+func (s *Store) ByEmail(ctx context.Context, email string) (Rep, error) {
+	return s.one(ctx, "email = ?", strings.ToLower(strings.TrimSpace(email)))
+}
+
+// ByID finds a rep. A missing rep is a NotFound fault.
+func (s *Store) ByID(ctx context.Context, id uuid.UUID) (Rep, error) {
+	return s.one(ctx, "id = ?", id)
+}
+
+func (s *Store) one(ctx context.Context, where string, arg any) (Rep, error) {
+	var found row
+	err := s.db.WithContext(ctx).Where(where, arg).Take(&found).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return Rep{}, missing()
+	}
+	if err != nil {
+		return Rep{}, fmt.Errorf("find rep: %w", err)
+	}
+	return Rep(found), nil
+}
+
+func missing() error { return fault.New(fault.NotFound, "There is no such rep.") }
+
+// All gives every rep, deactivated ones included, by e-mail address.
+func (s *Store) All(ctx context.Context) ([]Rep, error) {
+	var rows []row
+	if err := s.db.WithContext(ctx).Order(`email COLLATE "C"`).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("list reps: %w", err)
+	}
+	reps := make([]Rep, len(rows))
+	for i, r := range rows {
+		reps[i] = Rep(r)
+	}
+	return reps, nil
+}
+
+// Upsert adds reps, or updates what the configuration says of those who are there already, and tells how many rows changed.
+// Presence, reachability and history are never touched; a new rep starts off. ID is used only for new reps and made when zero.
+func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
+	changed := 0
+	for _, r := range reps {
+		if r.ID == uuid.Nil {
+			r.ID = uuid.Must(uuid.NewV7())
+		}
+		done := s.db.WithContext(ctx).Exec(`
+			INSERT INTO rep AS old (id, email, name, team, phone, timezone, hours, active, demo)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (email) DO UPDATE SET name = excluded.name, team = excluded.team, phone = excluded.phone,
+				timezone = excluded.timezone, hours = excluded.hours, active = excluded.active,
+				demo = old.demo AND excluded.demo, updated_at = clock_timestamp()
+			WHERE (old.name, old.team, old.phone, old.timezone, old.hours, old.active, old.demo) IS DISTINCT FROM
+				(excluded.name, excluded.team, excluded.phone, excluded.timezone, excluded.hours, excluded.active, old.demo AND excluded.demo)`,
+			r.ID, strings.ToLower(r.Email), r.Name, r.Team, r.Phone, r.Timezone, r.Hours, r.Active, r.Demo)
+		if done.Error != nil {
+			return changed, fmt.Errorf("store rep: %w", done.Error)
+		}
+		changed += int(done.RowsAffected)
+	}
+	return changed, nil
+}
+
+// SetPresence changes whether offers may come to a rep, says why in words for the rep, and forgets missed offers when a person
+// or a program asked for it. Setting it from a console is a sign of that console, too.
+func (s *Store) SetPresence(ctx context.Context, email string, presence Presence, by, reason string) (Rep, error) {
+	switch presence {
+	case Available, Focus, Away, Off:
+	default:
+		return Rep{}, &fault.Error{
+			Kind: fault.Invalid, Message: "That is not a presence.",
+			Fields: []fault.Field{{Field: "presence", Code: "unknown", Message: "Use available, focus, away or off."}},
+		}
+	}
+	var rows []row
+	err := s.db.WithContext(ctx).Raw(`
+		UPDATE rep SET presence = ?, presence_by = ?, presence_reason = ?, presence_at = clock_timestamp(), updated_at = clock_timestamp(),
+			missed = CASE WHEN ? THEN missed ELSE 0 END,
+			reachable_at = CASE WHEN ? THEN clock_timestamp() ELSE reachable_at END
+		WHERE email = ?
+		RETURNING id, email, name, team, phone, timezone, hours, active, presence, presence_by, presence_reason, presence_at,
+			reachable_at, missed, demo`,
+		presence, by, reason, by == BySystem, by == ByConsole, strings.ToLower(strings.TrimSpace(email))).Scan(&rows).Error
+	if err != nil {
+		return Rep{}, fmt.Errorf("set presence: %w", err)
+	}
+	if len(rows) == 0 {
+		return Rep{}, missing()
+	}
+	return Rep(rows[0]), nil
+}
+
+// Seen notes that consoles of these reps answered just now, by the database clock. Unknown ids are ignored.
+func (s *Store) Seen(ctx context.Context, ids []uuid.UUID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	if err := s.db.WithContext(ctx).Exec("UPDATE rep SET reachable_at = clock_timestamp() WHERE id IN ?", ids).Error; err != nil {
+		return fmt.Errorf("note reachable reps: %w", err)
+	}
+	return nil
+}
