@@ -1,0 +1,259 @@
+package views
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"leadline/internal/lead"
+)
+
+// Card is one lead as a list shows it. Contact is nil unless the viewer holds the lead.
+type Card struct {
+	ID       string
+	Attempt  int
+	Hot      bool
+	Demo     bool
+	Intent   string // what they asked for: the form's name
+	Country  string // English name, or empty
+	Region   string
+	Product  string
+	Source   string
+	Company  string // what the address says of the company: business, free, disposable
+	Zone     string
+	Now      time.Time // the moment of rendering, on the database's clock
+	Accepted time.Time
+	Goal     *time.Time // when the first touch is due
+	Span     time.Duration
+	Deadline *time.Time // when the offer to this rep ends
+	ReadOnly bool       // the viewer may not act
+
+	Stage       lead.Stage
+	Disposition string
+	FinishedAt  time.Time
+	CRM         CRM
+	Contact     *Contact
+}
+
+// CRM is what the CRM knows of a lead.
+type CRM struct {
+	State    lead.CRMState
+	URL      string
+	Attempts int
+}
+
+// Contact is who the lead is, for the holder alone.
+type Contact struct {
+	Name, Company, Email, Notes string
+	Phone                       string // E.164
+	PhoneShown                  string // as people write it
+}
+
+func (c Card) id(list string) string { return list + "-" + c.ID }
+
+// Title is what a card is called before the claim: what they asked for and from where.
+func (c Card) Title() string {
+	if c.Country == "" {
+		return c.Intent
+	}
+	return c.Intent + ", " + c.Country
+}
+
+// Who is what a card is called after the claim.
+func (c Card) Who() string {
+	if c.Contact == nil {
+		return c.Title()
+	}
+	name := c.Contact.Name
+	if name == "" {
+		name = c.Contact.Email
+	}
+	if name == "" {
+		name = c.Contact.PhoneShown
+	}
+	if c.Contact.Company == "" {
+		return name
+	}
+	return name + ", " + c.Contact.Company
+}
+
+// their is the lead's own time of day, as "in Berlin" after the clock; empty when it is not known.
+func (c Card) their() string {
+	if place := Place(c.Zone); place != "" && LocalTime(c.Now, c.Zone) != "" {
+		return "in " + place
+	}
+	return ""
+}
+
+func (c Card) meta() string {
+	source := ""
+	if c.Source != "" {
+		source = "from " + c.Source
+	}
+	company := ""
+	switch c.Company {
+	case "business":
+		company = "company address"
+	case "disposable":
+		company = "throw-away address"
+	}
+	return joined(Readable(c.Product), company, source)
+}
+
+// Phase is how urgent an untouched lead is, as shape, word and colour say it.
+type Phase struct{ Name, Word, Icon, Chip string }
+
+// The phases.
+var (
+	PhaseLate    = Phase{"late", "Late", "triangle-alert", "danger"}
+	PhaseSoon    = Phase{"soon", "Due soon", "clock", "warn"}
+	PhaseWaiting = Phase{"waiting", "Waiting", "pause", "hold"}
+)
+
+// soonWithin is how close to its goal a lead is due soon.
+const soonWithin = time.Minute
+
+// PhaseAt tells the phase, and when the next one begins (zero: never).
+func PhaseAt(goal *time.Time, now time.Time) (Phase, time.Time) {
+	switch {
+	case goal == nil:
+		return PhaseWaiting, time.Time{}
+	case !now.Before(*goal):
+		return PhaseLate, time.Time{}
+	case goal.Sub(now) <= soonWithin:
+		return PhaseSoon, *goal
+	}
+	return PhaseWaiting, goal.Add(-soonWithin)
+}
+
+func (c Card) phase() Phase {
+	p, _ := PhaseAt(c.Goal, c.Now)
+	return p
+}
+
+// clockText is the big figure: time left, time past, or the age of a lead without a goal.
+func (c Card) clockText() string {
+	if c.Goal == nil {
+		return Clock(c.Now.Sub(c.Accepted))
+	}
+	return Clock(c.Goal.Sub(c.Now))
+}
+
+func (c Card) clockMillis() string {
+	if c.Goal == nil {
+		return fmt.Sprint(c.Accepted.UnixMilli())
+	}
+	return fmt.Sprint(c.Goal.UnixMilli())
+}
+
+func (c Card) clockMode() string {
+	if c.Goal == nil {
+		return "age"
+	}
+	return "goal"
+}
+
+// clockNote says what the figure means.
+func (c Card) clockNote() string {
+	switch {
+	case c.Goal == nil:
+		return "waiting"
+	case c.phase() == PhaseLate:
+		return "past " + Clock(c.Span) + " goal"
+	}
+	return "left of " + Clock(c.Span)
+}
+
+func (c Card) offerLeft() string {
+	if c.Deadline == nil {
+		return "open"
+	}
+	return Clock(max(0, c.Deadline.Sub(c.Now)))
+}
+
+func (c Card) deadlineMillis() string {
+	if c.Deadline == nil {
+		return ""
+	}
+	return fmt.Sprint(c.Deadline.UnixMilli())
+}
+
+// offerEnd says what happens if the rep waits.
+func (c Card) offerEnd() string {
+	if c.Deadline == nil {
+		return "It stays yours until you pass."
+	}
+	return "Then it goes to the next person."
+}
+
+// Outcome is one way in which a first touch can end.
+type Outcome struct{ Value, Word, Icon string }
+
+// Outcomes are those of a call; booked and disqualified stand apart because they end the work.
+var Outcomes = []Outcome{
+	{"connected", "Connected", "phone-call"},
+	{"no_answer", "No answer", "phone-missed"},
+	{"voicemail", "Voicemail", "voicemail"},
+	{"wrong_number", "Wrong number", "circle-x"},
+	{"callback", "Call back", "clock"},
+	{"booked", "Booked", "calendar-check"},
+}
+
+// Reason is one choice of a small chooser.
+type Reason struct{ Value, Word string }
+
+// PassReasons are why a rep passes an offer.
+var PassReasons = []Reason{
+	{"on_a_call", "On a call"}, {"wrong_territory", "Wrong territory"}, {"language", "Language"}, {"other", "Other"},
+}
+
+// DisqualifyReasons are why a lead is none.
+var DisqualifyReasons = []Reason{
+	{"not_a_business", "Not a business"}, {"student", "Student or job"}, {"competitor", "Competitor"}, {"spam", "Spam"},
+	{"wrong_country", "Wrong country"}, {"other", "Other"},
+}
+
+// OutcomeWord is a disposition as people say it.
+func OutcomeWord(disposition string) string {
+	for _, o := range Outcomes {
+		if o.Value == disposition {
+			return o.Word
+		}
+	}
+	return Readable(disposition)
+}
+
+// outcomeChip shows how the work ended.
+func (c Card) outcomeChip() (kind, icon, word string) {
+	switch c.Stage {
+	case lead.StageBooked:
+		return "ok", "calendar-check", "Booked"
+	case lead.StageDisqualified, lead.StageClosed:
+		return "hold", "ban", OutcomeWord(c.Disposition)
+	}
+	if c.Disposition == "connected" {
+		return "ok", "check", "Connected"
+	}
+	return "info", "phone-call", OutcomeWord(c.Disposition)
+}
+
+// crmChip shows what the CRM knows; a slow CRM must never look like a lost lead.
+func (c CRM) chip() (kind, icon, word string) {
+	switch c.State {
+	case lead.CRMConfirmed:
+		return "ok", "check", "In CRM"
+	case lead.CRMSaving:
+		if c.Attempts > 1 {
+			return "hold", "rotate-cw", fmt.Sprintf("Saving, try %d", c.Attempts)
+		}
+		return "hold", "rotate-cw", "Saving"
+	case lead.CRMConflict:
+		return "warn", "equal", "Changed in CRM"
+	case lead.CRMRefused:
+		return "danger", "circle-x", "CRM refused: ops told"
+	}
+	return "none", "circle-dashed", "Not in CRM yet"
+}
+
+// Telephone is the address that a phone app dials.
+func (c Contact) telephone() string { return "tel:" + strings.ReplaceAll(c.Phone, " ", "") }
