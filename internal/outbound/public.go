@@ -1,0 +1,34 @@
+package outbound
+
+import "net/netip"
+
+// notPublic are the special-purpose networks of the IANA registries, IPv4 and IPv6. Forms that carry an IPv4 address inside
+// an IPv6 one are all here: a gateway would otherwise open the way to any private address.
+var notPublic = prefixes(
+	"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+	"192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+	"::/96", "::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
+	"3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	all := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		all[i] = netip.MustParsePrefix(text)
+	}
+	return all
+}
+
+// Public tells whether an address belongs to the open internet.
+func Public(ip netip.Addr) bool {
+	ip = ip.WithZone("")
+	if !ip.IsValid() || !ip.IsGlobalUnicast() {
+		return false
+	}
+	for _, prefix := range notPublic {
+		if prefix.Contains(ip) {
+			return false
+		}
+	}
+	return true
+}
