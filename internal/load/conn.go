@@ -1,0 +1,147 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+// outcome is what became of one lead.
+type outcome struct {
+	took   time.Duration // from the moment it was due
+	kind   string        // "" when stored; otherwise what went wrong, such as "status 503" or "timeout"
+	leadID string
+}
+
+// conn sends one lead after the other over a connection that it keeps open. Not safe for concurrent use.
+type conn struct {
+	o      Options
+	target *url.URL
+	head   string // the request up to the variable headers
+	net    net.Conn
+	in     *bufio.Reader
+	used   bool // has answered before: it may have been closed by the server meanwhile
+	buf    []byte
+}
+
+func newConn(o Options) *conn {
+	target, path := endpoint(o)
+	return &conn{o: o, target: target, head: fmt.Sprintf(
+		"POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: leadline-load\r\nAccept: application/json\r\nContent-Type: application/json\r\n", path, target.Host)}
+}
+
+// send posts one lead and reads the answer. A kept connection that the server closed in the meantime is replaced once; sending
+// the lead again is safe because of its key.
+func (c *conn) send(body []byte, key string, due time.Time) outcome {
+	deadline := c.o.Now().Add(c.o.Timeout)
+	res, err := c.exchange(body, key, deadline)
+	if err != nil && c.used && !timedOut(err) {
+		c.close()
+		res, err = c.exchange(body, key, deadline)
+	}
+	res.took = c.o.Now().Sub(due)
+	if err != nil {
+		c.close()
+		res.kind = kindOf(err)
+	}
+	return res
+}
+
+var errConnect = errors.New("connect")
+
+func kindOf(err error) string {
+	switch {
+	case errors.Is(err, errConnect):
+		return "no connection"
+	case timedOut(err):
+		return "timeout"
+	default:
+		return "cut without an answer"
+	}
+}
+
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func (c *conn) exchange(body []byte, key string, deadline time.Time) (outcome, error) {
+	if c.net == nil {
+		if err := c.dial(deadline); err != nil {
+			return outcome{}, fmt.Errorf("%w: %w", errConnect, err)
+		}
+	}
+	if err := c.net.SetDeadline(deadline); err != nil {
+		return outcome{}, err
+	}
+	c.buf = fmt.Appendf(c.buf[:0], "%sIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n", c.head, key, len(body))
+	c.buf = append(c.buf, body...)
+	if _, err := c.net.Write(c.buf); err != nil {
+		return outcome{}, err
+	}
+	res, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return c.read(res)
+}
+
+func (c *conn) read(res *http.Response) (outcome, error) {
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil {
+		return outcome{}, err
+	}
+	c.used = true
+	if res.Close {
+		c.close()
+	}
+	if res.StatusCode != http.StatusCreated && res.StatusCode != http.StatusOK {
+		return outcome{kind: fmt.Sprintf("status %d", res.StatusCode)}, nil
+	}
+	if c.o.Acked == nil {
+		return outcome{}, nil
+	}
+	var stored struct {
+		LeadID string `json:"lead_id"`
+	}
+	if err := json.Unmarshal(answer, &stored); err != nil || stored.LeadID == "" {
+		return outcome{kind: "answer without a lead_id"}, nil //nolint:nilerr // reported by its kind
+	}
+	return outcome{leadID: stored.LeadID}, nil
+}
+
+func (c *conn) dial(deadline time.Time) error {
+	host := c.target.Host
+	if c.target.Port() == "" {
+		host = net.JoinHostPort(c.target.Hostname(), map[string]string{"http": "80", "https": "443"}[c.target.Scheme])
+	}
+	// No caller's context: a run that is cancelled still waits for the answers it is owed, bounded by the deadline.
+	ctx, cancel := context.WithTimeout(context.Background(), max(deadline.Sub(c.o.Now()), time.Millisecond))
+	defer cancel()
+	var err error
+	if c.target.Scheme == "https" {
+		c.net, err = (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", host)
+	} else {
+		c.net, err = (&net.Dialer{}).DialContext(ctx, "tcp", host)
+	}
+	if err != nil {
+		c.net = nil
+		return err
+	}
+	c.in, c.used = bufio.NewReader(c.net), false
+	return nil
+}
+
+func (c *conn) close() {
+	if c.net != nil {
+		_ = c.net.Close() // nothing is sent that a failed close could lose
+		c.net = nil
+	}
+}

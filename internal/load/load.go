@@ -1,0 +1,111 @@
+// Package load provides the open-loop load generator: it sends leads to a form at a fixed rate, whether or not the server keeps
+// up, and counts each answer from the moment the lead was due. A server that stalls is therefore seen to stall, which a
+// generator that waits for each answer would hide.
+//
+// It speaks HTTP/1.1 over connections of its own, so that on a small machine the generator costs little beside the server. It
+// assumes a form that takes the standard fields, and is used by the command "load", by benchmarks and by tests.
+package load
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"leadline/internal/fault"
+)
+
+// Defaults of Options.
+const (
+	defaultTimeout = 30 * time.Second
+	minWorkers     = 32
+	maxWorkers     = 1024
+)
+
+// Options configures Run. Target, Form, Rate, Duration and Now are required.
+type Options struct {
+	Target   string        // http:// or https:// address of the server
+	Form     string        // the form's slug
+	Rate     float64       // leads per second, on average
+	Duration time.Duration // how long leads become due; answers to the last ones are waited for
+	Even     bool          // same gap between leads; false: random (Poisson) gaps, as from many independent visitors
+	Workers  int           // connections at most; 0: as many as seconds of the rate, 32 to 1024
+	People   int           // how many different people send; 0: every lead is somebody new
+	Timeout  time.Duration // for one answer; 0: 30 s
+	Seed     uint64        // same seed, same people and gaps; 0: a new one each run
+	Product  string        // sent as product when set
+	Now      func() time.Time
+	Acked    func(leadID string) // called for each stored lead, from several goroutines; nil: nobody listens
+}
+
+func (o *Options) check() error {
+	target, err := url.Parse(o.Target)
+	switch {
+	case err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https"):
+		return fault.New(fault.Invalid, "The target must be an address like http://127.0.0.1:8080, not %q.", o.Target)
+	case o.Form == "":
+		return fault.New(fault.Invalid, "Name the form to send to.")
+	case o.Rate <= 0 || o.Rate > 100_000:
+		return fault.New(fault.Invalid, "The rate must lie above 0 and at most 100000 leads per second.")
+	case o.Duration <= 0:
+		return fault.New(fault.Invalid, "The duration must be longer than nothing.")
+	}
+	if o.Workers <= 0 {
+		o.Workers = min(max(int(o.Rate), minWorkers), maxWorkers)
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.Seed == 0 {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		o.Seed = binary.LittleEndian.Uint64(b[:])
+	}
+	return nil
+}
+
+// arrival is one lead that is due.
+type arrival struct {
+	n   int
+	due time.Time
+}
+
+// Run sends leads until Options.Duration is over, waits for the outstanding answers and reports. It owns all its goroutines and
+// returns when they ended. A cancelled context ends the run early; the report then covers what was sent, and the error is nil.
+// The error is for options that make no sense; a server that fails is in the report.
+func Run(ctx context.Context, o Options) (Report, error) {
+	if err := o.check(); err != nil {
+		return Report{}, err
+	}
+	people := newPeople(o)
+	result := newTally(o)
+	due := make(chan arrival, min(int(o.Rate*o.Duration.Seconds())+1, 1<<18))
+	var workers sync.WaitGroup
+	for range o.Workers {
+		workers.Go(func() {
+			c := newConn(o)
+			defer c.close()
+			for a := range due {
+				result.add(c.send(people.body(a.n), people.key(a.n), a.due))
+			}
+		})
+	}
+	start := o.Now()
+	dispatch(ctx, o, start, due, result)
+	close(due)
+	workers.Wait()
+	return result.report(start), nil
+}
+
+// endpoint is the form's path and the host header for a checked target.
+func endpoint(o Options) (*url.URL, string) {
+	target, err := url.Parse(o.Target)
+	if err != nil { // Run has checked it
+		target = &url.URL{}
+	}
+	return target, fmt.Sprintf("%s/v1/forms/%s/leads", strings.TrimRight(target.EscapedPath(), "/"), url.PathEscape(o.Form))
+}
