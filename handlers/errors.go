@@ -43,9 +43,7 @@ func Fail(c *fiber.Ctx, err error) error {
 	}
 	c.Status(status)
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	if f.RetryAfter > 0 || f.Kind == fault.Throttled || f.Kind == fault.Unavailable {
-		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
-	}
+	setRetryAfter(c, f)
 	switch {
 	case c.Get("HX-Request") == "true":
 		return Render(c, views.ErrorFragment(f.Message, CorrelationOf(c)))
@@ -53,6 +51,13 @@ func Fail(c *fiber.Ctx, err error) error {
 		return Render(c, views.ErrorPage(views.Problem{Status: status, Title: title, Message: f.Message, Reference: CorrelationOf(c)}))
 	default:
 		return problem(c, f, status, title)
+	}
+}
+
+// setRetryAfter says when to come back, in whole seconds, where that is part of the answer.
+func setRetryAfter(c *fiber.Ctx, f fault.Error) {
+	if f.RetryAfter > 0 || f.Kind == fault.Throttled || f.Kind == fault.Unavailable {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
 	}
 }
 
@@ -122,6 +127,12 @@ func problem(c *fiber.Ctx, f fault.Error, status int, title string) error {
 	}
 	c.Set(fiber.HeaderContentType, "application/problem+json")
 	return c.Send(body)
+}
+
+// bearer takes the credential of a scheme ("Receipt ", "Bearer ") out of the Authorization header.
+func bearer(c *fiber.Ctx, scheme string) (string, bool) {
+	value, ok := strings.CutPrefix(c.Get(fiber.HeaderAuthorization), scheme)
+	return strings.TrimSpace(value), ok
 }
 
 // WantsHTML tells whether a person's browser is asking for a page, rather than a program for data.

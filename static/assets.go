@@ -106,7 +106,7 @@ func newAsset(source string) (*Asset, error) {
 func minify(source string, body []byte) ([]byte, error) {
 	loader := api.LoaderJS
 	switch {
-	case strings.HasSuffix(source, ".min.js"):
+	case strings.HasSuffix(source, ".min.js"), strings.HasSuffix(source, ".svg"):
 		return body, nil
 	case strings.HasSuffix(source, ".css"):
 		loader = api.LoaderCSS
@@ -127,10 +127,14 @@ func minify(source string, body []byte) ([]byte, error) {
 }
 
 func contentType(ext string) string {
-	if ext == ".css" {
+	switch ext {
+	case ".css":
 		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		return "text/javascript; charset=utf-8"
 	}
-	return "text/javascript; charset=utf-8"
 }
 
 func withBrotli(body []byte) []byte {

@@ -7,5 +7,5 @@ package static
 
 import "embed"
 
-//go:embed *.js *.css
+//go:embed *.js *.css *.svg
 var files embed.FS

@@ -24,4 +24,6 @@ func hashSecret(value string) []byte {
 }
 
 // plausible spares the database values that were never ours.
-func plausible(value, prefix string) bool { return len(value) == len(prefix)+43 && value[:len(prefix)] == prefix }
+func plausible(value, prefix string) bool {
+	return len(value) == len(prefix)+43 && value[:len(prefix)] == prefix
+}

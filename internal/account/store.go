@@ -33,6 +33,7 @@ type accountRow struct {
 	Roles        string
 	PasswordHash string
 	RepID        *uuid.UUID
+	Seen         bool // the session was used within the last minute
 }
 
 func (r accountRow) who() Who {
@@ -146,10 +147,7 @@ func (s *Store) SessionByToken(ctx context.Context, token string) (Who, error) {
 	if who, ok := s.sessions.get(hash); ok {
 		return who, nil
 	}
-	var row struct {
-		accountRow
-		Seen bool
-	}
+	var row accountRow
 	db := s.db.WithContext(ctx)
 	err := db.Raw(`SELECT a.id, a.email, a.name, a.roles, r.id AS rep_id, s.last_seen_at > clock_timestamp() - interval '1 minute' AS seen
 		FROM session s JOIN account a ON a.id = s.account_id LEFT JOIN rep r ON r.email = a.email AND r.active
@@ -180,6 +178,17 @@ func (s *Store) SignOut(ctx context.Context, token string) error {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	return nil
+}
+
+// Admins gives the names of people who can give access to others, three at most.
+func (s *Store) Admins(ctx context.Context) ([]string, error) {
+	var names []string
+	err := s.db.WithContext(ctx).Raw(`SELECT name FROM account WHERE ' ' || roles || ' ' LIKE '% admin %' AND name <> '' AND disabled_at IS NULL
+		ORDER BY created_at LIMIT 3`).Scan(&names).Error
+	if err != nil {
+		return nil, fmt.Errorf("look up admins: %w", err)
+	}
+	return names, nil
 }
 
 // NewLink makes a token that signs a person in once, within a day.

@@ -1,0 +1,32 @@
+package handlers
+
+import (
+	"log/slog"
+	"time"
+
+	"leadline/internal/account"
+	"leadline/internal/dispatch"
+	"leadline/internal/intake"
+	"leadline/internal/lead"
+	"leadline/internal/live"
+	"leadline/internal/playbook"
+	"leadline/internal/postgres"
+	"leadline/internal/rep"
+	"leadline/internal/telemetry"
+)
+
+// Deps is everything that handlers may use; each handler struct takes what it needs.
+type Deps struct {
+	DB        *postgres.DB
+	Intake    *intake.Service
+	Dispatch  *dispatch.Service
+	Leads     *lead.Store
+	Reps      *rep.Store
+	Playbook  *playbook.Live
+	Accounts  *account.Store
+	Hub       *live.Hub
+	Metrics   *telemetry.Metrics
+	PublicURL string // scheme and host, without a slash at the end
+	Now       func() time.Time
+	Log       *slog.Logger
+}

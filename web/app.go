@@ -1,0 +1,112 @@
+// Package web assembles the web server: what every request passes through, and the table of all routes.
+//
+// In order: correlation id, log line and deadline, security headers, a net under panics, then the route's own guard (who may) and
+// its handler. Nothing is reachable without a row in routes.go. main makes one Server and owns it.
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"leadline/handlers"
+	"leadline/internal/account"
+	"leadline/internal/telemetry"
+	"leadline/static"
+)
+
+// Limits of every request (contract section 8).
+const (
+	maxBody      = 32 * 1024
+	maxHeaders   = 8 * 1024
+	readTimeout  = 5 * time.Second
+	writeTimeout = 10 * time.Second
+	idleTimeout  = 30 * time.Second
+	workTimeout  = 8 * time.Second // what a handler may take, so that its answer still fits into writeTimeout
+)
+
+// Deps is what the server is made of.
+type Deps struct {
+	PublicURL      *url.URL       // how browsers reach us
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Log            *slog.Logger
+	Now            func() time.Time
+	Metrics        *telemetry.Metrics
+	Accounts       *account.Store
+	Handlers       handlers.Deps
+}
+
+// Server is the web server. App is open to tests; everybody else calls the methods.
+type Server struct{ App *fiber.App }
+
+// New assembles the server. It panics on nothing: what can go wrong shows when Serve is called.
+func New(d Deps) *Server {
+	s := &server{Deps: d, public: d.PublicURL.String(), secure: d.PublicURL.Scheme == "https"}
+	app := fiber.New(fiber.Config{
+		Immutable:             true, // strings of a request outlive it: a submission waits for its batch
+		BodyLimit:             maxBody,
+		ReadBufferSize:        maxHeaders,
+		ReadTimeout:           readTimeout,
+		WriteTimeout:          writeTimeout,
+		IdleTimeout:           idleTimeout,
+		DisableStartupMessage: true,
+		CaseSensitive:         true,
+		ErrorHandler:          s.fail,
+	})
+	app.Use(s.request, s.headers, s.caught, refuseEncoded)
+	for _, r := range s.routes() {
+		chain := []fiber.Handler{s.guard(r.who), r.handler}
+		if r.method == fiber.MethodGet {
+			app.Get(r.path, chain...) // HEAD too
+			continue
+		}
+		app.Add(r.method, r.path, chain...)
+	}
+	return &Server{App: app}
+}
+
+// server is what middleware and guards share.
+type server struct {
+	Deps
+	public string
+	secure bool
+}
+
+// Serve answers requests on a listener until Shutdown. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	if err := static.Load(); err != nil {
+		_ = l.Close()
+		return err
+	}
+	if err := s.App.Listener(l); err != nil {
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown refuses new requests and waits for those in flight until ctx ends. Open console sockets are not its business: whoever
+// owns them closes them first.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.App.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("stop the web server: %w", err)
+	}
+	return nil
+}
+
+// fail is where every error that a handler returns, and everything the server refuses by itself, becomes an answer.
+func (s *server) fail(c *fiber.Ctx, err error) error {
+	if handlers.CorrelationOf(c) == "" { // refused before any middleware ran: too large, too slow, no HTTP
+		handlers.SetCorrelation(c, newCorrelation())
+		s.setHeaders(c)
+	}
+	return handlers.Fail(c, err)
+}
+
+func newCorrelation() string { return uuid.Must(uuid.NewV7()).String() }

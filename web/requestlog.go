@@ -1,0 +1,103 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"leadline/handlers"
+	"leadline/internal/fault"
+)
+
+// request gives each request its correlation id, a deadline and the visitor's address, and writes its line in the log: the
+// route's pattern, never the path or the query, which may hold tokens.
+func (s *server) request(c *fiber.Ctx) error {
+	started := s.Now()
+	id := c.Get("X-Correlation-ID")
+	if !handlers.ValidCorrelation(id) {
+		id = newCorrelation()
+	}
+	handlers.SetCorrelation(c, id)
+	if len(s.TrustedProxies) > 0 {
+		handlers.SetAddress(c, s.address(c))
+	}
+	ctx, cancel := context.WithTimeout(c.UserContext(), workTimeout)
+	defer cancel()
+	c.SetUserContext(ctx)
+
+	if err := c.Next(); err != nil {
+		if err := s.fail(c, err); err != nil { // answered here, so that the line shows the status sent
+			return fmt.Errorf("answer an error: %w", err)
+		}
+	}
+	s.line(c, float64(s.Now().Sub(started).Microseconds())/1000)
+	return nil
+}
+
+func (s *server) line(c *fiber.Ctx, ms float64) {
+	level, status := slog.LevelDebug, c.Response().StatusCode()
+	failure := handlers.FailureOf(c)
+	switch {
+	case status >= 500 && !fault.Is(failure, fault.Unavailable):
+		level = slog.LevelError
+	case failure != nil:
+		level = slog.LevelWarn
+	}
+	if !s.Log.Enabled(c.UserContext(), level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("method", c.Method()), slog.String("route", c.Route().Path), slog.Int("status", status),
+		slog.Float64("step_ms", ms), slog.String("correlation_id", handlers.CorrelationOf(c)),
+	}
+	if failure != nil {
+		attrs = append(attrs, slog.String("error", failure.Error()))
+	}
+	s.Log.LogAttrs(c.UserContext(), level, "request", attrs...)
+}
+
+// caught turns a panic into an ordinary error; the visitor never sees where it came from.
+func (s *server) caught(c *fiber.Ctx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log.Error("panic in a handler", "panic", fmt.Sprint(p), "stack", string(debug.Stack()), "correlation_id", handlers.CorrelationOf(c))
+			err = fmt.Errorf("panic in a handler: %v", p)
+		}
+	}()
+	return c.Next()
+}
+
+// address is the visitor's: from the right of X-Forwarded-For the first that is no trusted proxy. What stands left of it was
+// written by whoever sent the request and is not believed.
+func (s *server) address(c *fiber.Ctx) string {
+	peer, ok := netip.AddrFromSlice(c.Context().RemoteIP())
+	if !ok || !s.trusted(peer.Unmap()) {
+		return c.Context().RemoteIP().String()
+	}
+	hops := strings.Split(c.Get(fiber.HeaderXForwardedFor), ",")
+	address := peer.Unmap()
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		if address = hop.Unmap(); !s.trusted(address) {
+			break
+		}
+	}
+	return address.String()
+}
+
+func (s *server) trusted(address netip.Addr) bool {
+	for _, p := range s.TrustedProxies {
+		if p.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
