@@ -5,6 +5,7 @@ type EventKind string
 
 // The kinds of events, with what their data holds. Data never holds contact details.
 const (
+	EventAccepted    EventKind = "accepted"     // {}; first in each timeline, made of the lead, never in the table
 	EventRouted      EventKind = "routed"       // {version, rule}; pool is set
 	EventOffered     EventKind = "offered"      // {deadline, cause}; rep is set: to one rep
 	EventPooled      EventKind = "pooled"       // {deadline, cause}: open to everyone in the pool

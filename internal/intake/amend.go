@@ -1,0 +1,217 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/postgres"
+)
+
+// Amend adds a visitor's further answers to what a submission sent; the receipt has proved that it is theirs. The answers change the
+// lead that the submission made. For a submission that joined somebody's lead (an alias) they are kept beside it: knowing an
+// address is not enough to change what its owner sent. Repeating an Amend changes nothing more.
+func (s *Service) Amend(ctx context.Context, form *lead.Form, submission uuid.UUID, raw lead.Raw) error {
+	sub, err := lead.NormaliseAnswers(form, raw)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callerLimit)
+	defer cancel()
+	return s.amend(ctx, change{submission: submission, sub: &sub})
+}
+
+// correct applies a resend of the same key by the same person with other answers, and answers like a replay.
+func (s *Service) correct(ctx context.Context, sub *lead.Submission, first Accepted) (Accepted, error) {
+	if err := s.amend(ctx, change{submission: first.SubmissionID, sub: sub, resent: true}); err != nil {
+		return Accepted{}, err
+	}
+	return first, nil
+}
+
+// change is a set of newer answers to one submission. resent: the whole form again, under the same client key.
+type change struct {
+	submission uuid.UUID
+	sub        *lead.Submission
+	resent     bool
+}
+
+// amend runs one change in a transaction. Locks: key, lead, contact, then whatever Amended takes, last the event counter.
+func (s *Service) amend(ctx context.Context, c change) error {
+	var (
+		committed func()
+		wrote     bool
+	)
+	err := postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
+			return fmt.Errorf("bound amendment: %w", err)
+		}
+		if c.resent {
+			if due, err := takeDigest(ctx, tx, c.sub); err != nil || !due {
+				return err
+			}
+		}
+		target, err := findTarget(ctx, tx, c.sub.Form, c.submission)
+		if err != nil {
+			return err
+		}
+		if !target.alias {
+			changed, err := target.apply(ctx, tx, c)
+			if err != nil || !changed {
+				return err
+			}
+			if s.Amended != nil {
+				if committed, err = s.Amended(ctx, tx, target.lead); err != nil {
+					return fmt.Errorf("announce amendment: %w", err)
+				}
+			}
+		}
+		wrote = true
+		return target.record(ctx, tx, s.NewID(), c)
+	})
+	if err != nil {
+		return amendFault(err)
+	}
+	if committed != nil {
+		committed()
+	}
+	if wrote {
+		s.EventsWritten()
+	}
+	return nil
+}
+
+// amendFault gives waits that were cut short their meaning.
+func amendFault(err error) error {
+	if state := sqlState(err); state == "55P03" || state == "57014" || state == "40P01" {
+		return busy("locked", err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return unknownOutcome(err)
+	}
+	return err
+}
+
+// takeDigest makes the resent answers the ones the key stands for; false when a concurrent resend did so already.
+func takeDigest(ctx context.Context, tx pgx.Tx, sub *lead.Submission) (bool, error) {
+	tag, err := tx.Exec(ctx, `UPDATE client_key SET digest = $3 WHERE form = $1 AND key = $2 AND digest <> $3`,
+		sub.Form, ledgerKey(sub), sub.Digest)
+	if err != nil {
+		return false, fmt.Errorf("take digest: %w", err)
+	}
+	return tag.RowsAffected() > 0, nil
+}
+
+// target is the lead that a submission reaches, locked.
+type target struct {
+	lead    uuid.UUID
+	alias   bool // the submission joined this lead, it did not make it
+	pool    string
+	rep     *[16]byte
+	attempt int
+}
+
+func findTarget(ctx context.Context, tx pgx.Tx, form string, submission uuid.UUID) (target, error) {
+	var (
+		t  target
+		id [16]byte
+	)
+	err := tx.QueryRow(ctx, `
+		SELECT l.id, l.id <> $1, l.pool, l.rep_id, l.attempt FROM lead l
+		WHERE l.id = coalesce((SELECT lead_id FROM touch WHERE id = $1), $1) AND l.form = $2 FOR UPDATE`,
+		[16]byte(submission), form).Scan(&id, &t.alias, &t.pool, &t.rep, &t.attempt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return target{}, fault.New(fault.NotFound, "We do not have this request any more.")
+	}
+	if err != nil {
+		return target{}, fmt.Errorf("find lead of submission: %w", err)
+	}
+	t.lead = id
+	return t, nil
+}
+
+// apply merges newer answers into the lead and its contact; false when they say nothing new.
+func (t target) apply(ctx context.Context, tx pgx.Tx, c change) (changed bool, err error) {
+	held, err := t.answers(ctx, tx)
+	if err != nil {
+		return false, err
+	}
+	merged, err := held.Merge(c.sub.Answers(), c.resent)
+	if err != nil || merged.Equal(held) {
+		return false, err
+	}
+	fields, err := document(merged.Fields)
+	if err != nil {
+		return false, err
+	}
+	consent, err := document(merged.Consent)
+	if err != nil {
+		return false, err
+	}
+	domain := merged.Email[strings.LastIndexByte(merged.Email, '@')+1:]
+	class := ""
+	if domain != "" {
+		class = lead.DomainClass(domain)
+	}
+	_, err = tx.Exec(ctx, `
+		WITH c AS (
+			UPDATE contact SET name = $2, email = $3, phone = $4, company = $5, notes = $6, fields = $7::text::jsonb, consent = $8::text::jsonb
+			WHERE lead_id = $1
+		)
+		UPDATE lead SET country = $9, region = $10, postal_code = $11, product = $12, email_domain = $13, domain_class = $14,
+			revision = revision + 1 WHERE id = $1`,
+		[16]byte(t.lead), merged.Name, merged.Email, merged.Phone, merged.Company, merged.Notes, fields, consent,
+		merged.Country, merged.Region, merged.PostalCode, merged.Product, domain, class)
+	if err != nil {
+		return false, fmt.Errorf("amend lead: %w", err)
+	}
+	return true, nil
+}
+
+// answers reads what the lead says now, and locks its contact.
+func (t target) answers(ctx context.Context, tx pgx.Tx) (lead.Answers, error) {
+	var (
+		a               lead.Answers
+		fields, consent []byte
+	)
+	err := tx.QueryRow(ctx, `
+		SELECT c.name, c.email, c.phone, c.company, c.notes, c.fields::text, c.consent::text, l.country, l.region, l.postal_code, l.product
+		FROM contact c JOIN lead l ON l.id = c.lead_id WHERE c.lead_id = $1 FOR UPDATE OF c`, [16]byte(t.lead)).
+		Scan(&a.Name, &a.Email, &a.Phone, &a.Company, &a.Notes, &fields, &consent, &a.Country, &a.Region, &a.PostalCode, &a.Product)
+	if err != nil {
+		return a, fmt.Errorf("read answers: %w", err)
+	}
+	if err := errors.Join(json.Unmarshal(fields, &a.Fields), json.Unmarshal(consent, &a.Consent)); err != nil {
+		return a, fmt.Errorf("read answers: %w", err)
+	}
+	return a, nil
+}
+
+// record keeps the newer answers as they came and tells the stream, as the last statement of its transaction.
+func (t target) record(ctx context.Context, tx pgx.Tx, id uuid.UUID, c change) error {
+	payload, err := document(struct {
+		Submission uuid.UUID `json:"submission"`
+		lead.Answers
+	}{c.submission, c.sub.Answers()})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO touch (id, lead_id, kind, correlation_id, payload) VALUES ($1, $2, 'amend', $3, $4::text::jsonb)`,
+		[16]byte(id), [16]byte(t.lead), c.sub.CorrelationID, payload)
+	if err != nil {
+		return fmt.Errorf("record amendment: %w", err)
+	}
+	_, err = tx.Exec(ctx, `SELECT append_events(ARRAY[$1::uuid], ARRAY['amended'], ARRAY[$2::text], ARRAY[$3::uuid], ARRAY[$4::int],
+		ARRAY[jsonb_build_object('touch', $5::uuid)])`, [16]byte(t.lead), t.pool, t.rep, t.attempt, [16]byte(id))
+	if err != nil {
+		return fmt.Errorf("announce amendment: %w", err)
+	}
+	return nil
+}

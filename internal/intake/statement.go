@@ -1,0 +1,169 @@
+package intake
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"leadline/internal/lead"
+)
+
+// commitStatement makes a whole batch durable in one round trip and one implicit transaction.
+//
+// Lock order is what keeps concurrent batches from deadlocking: first all client keys, in the order of the arrays (sorted in Go),
+// then all fingerprints in theirs (ORDER BY fp is a sort, hence also a barrier), last the event counter, and that only when somebody
+// repeated. The gap rule reads clock_timestamp() in the DO UPDATE list, which is evaluated under the row's lock. A fingerprint
+// keeps its lead while the gap since last_seen is shorter than the window of the submission at hand.
+//
+// Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken.
+const commitStatement = `
+WITH d AS MATERIALIZED (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+        $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
+        $19::text[], $20::text[], $21::text[], $22::text[], $23::bytea[], $24::bytea[], $25::bigint[])
+    AS d(id, correlation_id, form, intent, product, country, region, postal_code, timezone,
+        language, source, email_domain, domain_class, name, email, phone, company, notes,
+        fields, consent, context, key, fp, digest, window_ms)
+), k AS (
+    INSERT INTO client_key (form, key, submission, fingerprint, digest)
+    SELECT form, key, id, fp, digest FROM d
+    ON CONFLICT DO NOTHING RETURNING submission
+), mine AS MATERIALIZED (
+    SELECT * FROM d WHERE id IN (SELECT submission FROM k)
+), f AS (
+    INSERT INTO fingerprint AS held (fp, lead_id, last_seen)
+    SELECT fp, id, clock_timestamp() FROM mine ORDER BY fp
+    ON CONFLICT (fp) DO UPDATE SET
+        lead_id = CASE WHEN greatest(clock_timestamp(), held.last_seen) - held.last_seen
+                >= (SELECT d.window_ms FROM d WHERE d.id = excluded.lead_id) * interval '1 millisecond'
+            THEN excluded.lead_id ELSE held.lead_id END,
+        last_seen = greatest(clock_timestamp(), held.last_seen),
+        count = held.count + 1
+    RETURNING fp, lead_id
+), placed AS MATERIALIZED (
+    SELECT mine.*, f.lead_id AS joined FROM f JOIN mine USING (fp)
+), c AS (
+    INSERT INTO contact (lead_id, name, email, phone, company, notes, fields, consent, context)
+    SELECT id, name, email, phone, company, notes, fields::jsonb, consent::jsonb, context::jsonb FROM placed WHERE joined = id
+    RETURNING lead_id
+), l AS (
+    INSERT INTO lead (id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
+        email_domain, domain_class, node, dispatch_lease)
+    SELECT id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
+        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds' FROM placed WHERE joined = id
+    RETURNING id, accepted_at
+), t AS (
+    INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
+    SELECT id, joined, 'repeat', correlation_id, jsonb_strip_nulls(jsonb_build_object(
+        'name', nullif(name, ''), 'email', nullif(email, ''), 'phone', nullif(phone, ''), 'company', nullif(company, ''),
+        'country', nullif(country, ''), 'region', nullif(region, ''), 'postal_code', nullif(postal_code, ''),
+        'product', nullif(product, ''), 'notes', nullif(notes, ''), 'fields', fields::jsonb, 'consent', consent::jsonb,
+        'context', context::jsonb))
+    FROM placed WHERE joined <> id
+    RETURNING id, lead_id, at
+), r AS MATERIALIZED (
+    SELECT id, id AS joined, accepted_at AS at FROM l UNION ALL SELECT id, lead_id, at FROM t
+), e AS MATERIALIZED (
+    SELECT append_events(array_agg(joined), array_agg('repeated'::text), array_agg(pool), array_agg(rep_id), array_agg(attempt),
+        array_agg(jsonb_build_object('touch', id))) AS seq
+    FROM (
+        SELECT r.id, r.joined, x.pool, x.rep_id, x.attempt FROM r LEFT JOIN lead x ON x.id = r.joined
+        WHERE r.id <> r.joined AND (SELECT count(*) FROM c) >= 0
+    ) repeats
+)
+SELECT r.id, r.joined, r.at, e.seq > 0 AS events FROM r CROSS JOIN e`
+
+// ledgerStatement reads what the winners of taken keys became.
+const ledgerStatement = `
+SELECT d.id, k.submission, k.fingerprint, k.digest, coalesce(t.lead_id, k.submission),
+    coalesce(t.at, l.accepted_at, k.created_at), coalesce(t.correlation_id, l.correlation_id, '')
+FROM unnest($1::uuid[], $2::text[], $3::text[]) AS d(id, form, key)
+JOIN client_key k ON k.form = d.form AND k.key = d.key
+LEFT JOIN touch t ON t.id = k.submission
+LEFT JOIN lead l ON l.id = k.submission`
+
+// sessionSettings hold for a writer's connection. One generic plan serves every batch size; without sequential scans it stays
+// right from the first lead to the ten-millionth.
+const sessionSettings = `SET lock_timeout = '250ms'; SET statement_timeout = '1s'; SET jit = off;
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`
+
+// columns are a batch turned sideways, as unnest wants it.
+func columns(batch []*waiting, node int64) ([]any, error) {
+	var (
+		n       = len(batch)
+		ids     = make([][16]byte, n)
+		texts   [21][]string
+		fps     = make([][]byte, n)
+		digests = make([][]byte, n)
+		windows = make([]int64, n)
+	)
+	for i := range texts {
+		texts[i] = make([]string, n)
+	}
+	for i, w := range batch {
+		row, err := texted(w.sub)
+		if err != nil {
+			return nil, err
+		}
+		for j := range row {
+			texts[j][i] = row[j]
+		}
+		ids[i], fps[i], digests[i] = w.sub.ID, w.sub.Fingerprint, w.sub.Digest
+		windows[i] = w.sub.Window.Milliseconds()
+	}
+	args := make([]any, 0, 26)
+	args = append(args, ids)
+	for i := range texts {
+		args = append(args, texts[i])
+	}
+	return append(args, fps, digests, windows, node), nil
+}
+
+// texted gives the text columns of one submission in the order of the statement.
+func texted(s *lead.Submission) ([21]string, error) {
+	c := &s.Contact
+	fields, err := document(c.Fields)
+	if err != nil {
+		return [21]string{}, err
+	}
+	consent, err := document(c.Consent)
+	if err != nil {
+		return [21]string{}, err
+	}
+	origin, err := document(c.Context)
+	if err != nil {
+		return [21]string{}, err
+	}
+	return [21]string{
+		s.CorrelationID, s.Form, s.Intent, s.Product, s.Country, s.Region, s.PostalCode, s.Timezone, s.Language, s.Source,
+		s.EmailDomain, s.DomainClass, c.Name, c.Email, c.Phone, c.Company, c.Notes, fields, consent, origin, ledgerKey(s),
+	}, nil
+}
+
+// ledgerKey is what a submission claims in the ledger. One without a client key claims its own id, so that running its batch again
+// after a lost connection finds it; clients cannot send such a key (lead.StoredKey).
+func ledgerKey(s *lead.Submission) string {
+	if s.ClientKey == "" {
+		return "!" + s.ID.String()
+	}
+	return s.ClientKey
+}
+
+// document is a value as JSON text; a nil map is an empty object.
+func document(v any) (string, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("write document: %w", err)
+	}
+	if string(text) == "null" {
+		return "{}", nil
+	}
+	return string(text), nil
+}
+
+// stored is one row that the commit statement returned.
+type stored struct {
+	id, joined [16]byte
+	at         time.Time
+	events     bool
+}

@@ -1,0 +1,72 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+)
+
+// What a visitor may see of a submission.
+const (
+	StateFinding  = "finding"  // somebody is being found
+	StateWithRep  = "with_rep" // RepFirstName has it
+	StateReceived = "received" // nobody in particular; it is safe with us
+)
+
+// Status is what the visitor may know.
+type Status struct {
+	State        string
+	RepFirstName string // only with StateWithRep
+	Reference    string
+	AcceptedAt   time.Time
+}
+
+// aliasSettles is how long a submission that joined a lead keeps looking like a first one.
+const aliasSettles = time.Minute
+
+// Status tells what became of a submission of a form, NotFound when there is none. For a submission that joined a lead it shows
+// only what happened after it arrived, so that nobody learns from an e-mail address that its owner wrote to us before.
+func (s *Service) Status(ctx context.Context, form string, submission uuid.UUID) (Status, error) {
+	var (
+		stage        lead.Stage
+		rep          string
+		alias, fresh bool
+		settled      bool
+		out          = Status{State: StateFinding, Reference: lead.Reference(submission)}
+	)
+	err := s.DB.Console.QueryRow(ctx, `
+		SELECT l.stage, coalesce(r.name, ''), t.id IS NOT NULL, coalesce(l.claimed_at > coalesce(t.at, l.accepted_at), false),
+			clock_timestamp() - coalesce(t.at, l.accepted_at) > $3 * interval '1 second', coalesce(t.at, l.accepted_at)
+		FROM (SELECT $1::uuid AS id) s LEFT JOIN touch t ON t.id = s.id JOIN lead l ON l.id = coalesce(t.lead_id, s.id)
+		LEFT JOIN rep r ON r.id = l.rep_id WHERE l.form = $2`, [16]byte(submission), form, aliasSettles.Seconds()).
+		Scan(&stage, &rep, &alias, &fresh, &settled, &out.AcceptedAt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Status{}, fault.New(fault.NotFound, "We do not have this request any more.")
+	}
+	if err != nil {
+		return Status{}, fmt.Errorf("read status: %w", err)
+	}
+	if alias && !fresh {
+		if settled {
+			out.State = StateReceived
+		}
+		return out, nil
+	}
+	switch stage {
+	case lead.StageNew, lead.StageOffered, lead.StageWaiting:
+	case lead.StageClaimed, lead.StageContacted, lead.StageBooked:
+		out.State = StateWithRep
+		out.RepFirstName, _, _ = strings.Cut(strings.TrimSpace(rep), " ")
+	default:
+		out.State = StateReceived
+	}
+	return out, nil
+}

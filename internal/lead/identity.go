@@ -1,0 +1,133 @@
+package lead
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"reflect"
+
+	"leadline/internal/fault"
+)
+
+// StoredKey gives a client key the form in which it is stored. Keys as browsers make them ([A-Za-z0-9_-]{22,64}) stay; other
+// printable keys of up to 255 characters become a hash of fixed length; anything else counts as no key.
+func StoredKey(key string) string {
+	if key == "" || len(key) > 255 {
+		return ""
+	}
+	fixed := len(key) >= 22 && len(key) <= 64
+	for i := range len(key) {
+		if key[i] < ' ' || key[i] > '~' {
+			return ""
+		}
+		fixed = fixed && (isAlnum(key[i]) || key[i] == '-' || key[i] == '_')
+	}
+	if fixed {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// PersonFingerprint is the same-person identity: a keyed hash of the form and the e-mail address, else the phone number. Keyed,
+// because a bare hash of an address is reversed by guessing. No time goes into it: the window is a gap, kept by the database.
+func PersonFingerprint(secret []byte, form, email, phone string) []byte {
+	person := "phone\x00" + phone
+	if email != "" {
+		person = "email\x00" + EmailMatch(email)
+	}
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte("fp1\x00" + form + "\x00" + person))
+	return mac.Sum(nil)
+}
+
+// BusinessDigest is the SHA-256 of the answers that matter, in one canonical form. Context, trace and times are not among them: a
+// retry may differ there and still is the same submission.
+func BusinessDigest(sub *Submission) []byte {
+	text, err := json.Marshal(sub.Answers())
+	if err != nil {
+		return nil // cannot happen: answers hold strings and booleans alone
+	}
+	sum := sha256.Sum256(text)
+	return sum[:]
+}
+
+// Answers are the business fields of a submission, as digested and as kept with a touch. JSON names are the contract's.
+type Answers struct {
+	Name       string            `json:"name,omitempty"`
+	Email      string            `json:"email,omitempty"`
+	Phone      string            `json:"phone,omitempty"`
+	Company    string            `json:"company,omitempty"`
+	Country    string            `json:"country,omitempty"`
+	Region     string            `json:"region,omitempty"`
+	PostalCode string            `json:"postal_code,omitempty"`
+	Product    string            `json:"product,omitempty"`
+	Notes      string            `json:"notes,omitempty"`
+	Fields     map[string]string `json:"fields,omitempty"`
+	Consent    Consent           `json:"consent"`
+}
+
+// Answers gives the submission's business fields.
+func (s *Submission) Answers() Answers {
+	c := &s.Contact
+	return Answers{
+		Name: c.Name, Email: c.Email, Phone: c.Phone, Company: c.Company, Country: s.Country, Region: s.Region,
+		PostalCode: s.PostalCode, Product: s.Product, Notes: c.Notes, Fields: c.Fields, Consent: c.Consent,
+	}
+}
+
+// Equal tells whether two sets of answers say the same.
+func (a Answers) Equal(b Answers) bool {
+	if len(a.Fields) == 0 && len(b.Fields) == 0 {
+		a.Fields, b.Fields = nil, nil
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// Merge gives a with what newer says: the newest answer that is not empty wins. whole tells that newer is the entire form again, so
+// that a consent no longer given is withdrawn; otherwise consent is only added to. The address that identifies the person cannot be
+// changed (an Invalid fault says so): that would hand one person's lead to another.
+func (a Answers) Merge(newer Answers, whole bool) (Answers, error) {
+	if a.Email != "" && newer.Email != "" && EmailMatch(a.Email) != EmailMatch(newer.Email) {
+		return a, identityFault("email", "To use another email address, send the form again.")
+	}
+	if a.Email == "" && newer.Phone != "" && a.Phone != newer.Phone {
+		return a, identityFault("phone", "To use another phone number, send the form again.")
+	}
+	out := a
+	for _, p := range []struct{ held, newer *string }{
+		{&out.Name, &newer.Name}, {&out.Email, &newer.Email}, {&out.Phone, &newer.Phone}, {&out.Company, &newer.Company},
+		{&out.Country, &newer.Country}, {&out.Region, &newer.Region}, {&out.PostalCode, &newer.PostalCode},
+		{&out.Product, &newer.Product}, {&out.Notes, &newer.Notes},
+	} {
+		if *p.newer != "" {
+			*p.held = *p.newer
+		}
+	}
+	out.Fields = maps.Clone(a.Fields)
+	if out.Fields == nil {
+		out.Fields = map[string]string{}
+	}
+	maps.Copy(out.Fields, newer.Fields)
+	out.Consent = a.Consent.merge(newer.Consent, whole)
+	return out, nil
+}
+
+func (c Consent) merge(newer Consent, whole bool) Consent {
+	if whole {
+		return newer
+	}
+	if newer.Phone || newer.SMS || newer.Email {
+		c.Phone, c.SMS, c.Email = c.Phone || newer.Phone, c.SMS || newer.SMS, c.Email || newer.Email
+		c.TextVersion = newer.TextVersion
+	}
+	return c
+}
+
+func identityFault(field, message string) error {
+	f := fault.New(fault.Invalid, "Some answers need a change.")
+	f.Code, f.Fields = "fields", []fault.Field{{Field: field, Code: "identity", Message: message}}
+	return f
+}
