@@ -48,7 +48,7 @@ func checkRiver(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("check River's tables: %w", err)
 	}
 	if !result.OK {
-		return errors.New("River's tables are not up to date: run `leadline migrate`")
+		return errors.New("the tables of River are not up to date: run `leadline migrate`")
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func refuseNewerRiver(ctx context.Context, pool *pgxpool.Pool, river *rivermigra
 		return fmt.Errorf("read the version of River's tables: %w", err)
 	}
 	if has > newest {
-		return fmt.Errorf("%w (River's tables are of version %d, this release knows %d): start the release that made the change, or a later one", ErrNewerSchema, has, newest)
+		return fmt.Errorf("%w (the tables of River are of version %d, this release knows %d): start the release that made the change, or a later one", ErrNewerSchema, has, newest)
 	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (f finder) candidates(ctx context.Context) []string {
 		}
 	}
 	if path, err := f.path("pg_config"); err == nil {
-		if out, err := exec.CommandContext(ctx, path, "--bindir").Output(); err == nil {
+		if out, err := exec.CommandContext(ctx, path, "--bindir").Output(); err == nil { //nolint:gosec // found on PATH, on purpose
 			dirs = append(dirs, strings.TrimSpace(string(out)))
 		}
 	}

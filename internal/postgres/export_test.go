@@ -27,4 +27,3 @@ func (p *Private) Socket() string { return p.at.sockets }
 
 // Home is the folder of the server's files.
 func (p *Private) Home() string { return p.at.home }
-

@@ -60,7 +60,7 @@ func StartPrivate(ctx context.Context, options PrivateOptions) (*Private, error)
 		p.unlock()
 		return nil, err
 	}
-	go p.watch()
+	go p.watch() //nolint:gosec,contextcheck // the server outlives the context of its start; Stop ends it
 	return p, nil
 }
 
@@ -226,7 +226,7 @@ func takeLock(ctx context.Context, at place) (*os.File, error) {
 		return nil, fmt.Errorf("open the lock of the data directory: %w", err)
 	}
 	for range 20 {
-		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil { //nolint:gosec // a file descriptor fits
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
 			return file, noteHolder(file)
 		}
 		select {

@@ -118,7 +118,7 @@ func TestPrivate_IsReachableThroughItsSocketAlone(t *testing.T) {
 func TestPrivate_IsAdoptedAfterTheAppWasKilled(t *testing.T) {
 	t.Parallel()
 	dir := dataDir(t)
-	app := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary
+	app := exec.CommandContext(t.Context(), os.Args[0])
 	app.Env = append(os.Environ(), roleVariable+"="+dir)
 	out, err := app.StdoutPipe()
 	if err != nil {
@@ -182,7 +182,7 @@ func TestPrivate_WorksInAFolderThatTheServersAccountCannotEnter(t *testing.T) {
 		t.Cleanup(func() { _ = os.RemoveAll(home) })
 	}
 	stop(t, first)
-	if err := os.Chmod(closed, 0o755); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(closed, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if second := start(t, dir); second.Home() != first.Home() {
@@ -208,7 +208,7 @@ func dataDir(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // root's server runs as another account
+	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,8 +48,8 @@ var shared = sync.OnceValues(func() (*server, error) {
 	return s, s.ensureTemplate(ctx)
 })
 
-// users is held open for the life of the process: its shared lock tells the keeper that somebody still needs the server.
-var users *os.File
+// inUse is held open for the life of the process: its shared lock tells the keeper that somebody still needs the server.
+var inUse atomic.Pointer[os.File]
 
 // joinPrivate gives the address of the tests' private server. The first process starts it; when that one ends the server goes
 // on without it, and later processes find it by its socket.
@@ -57,16 +58,17 @@ func joinPrivate(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil { //nolint:gosec // for root, the server's account must pass through
 		return "", fmt.Errorf("make the folder of the test server: %w", err)
 	}
-	var err error
-	if users, err = flock(filepath.Join(dir, "users.lock"), syscall.LOCK_SH); err != nil {
+	users, err := flock(filepath.Join(dir, "users.lock"), syscall.LOCK_SH)
+	if err != nil {
 		return "", err
 	}
+	inUse.Store(users)
 	start, err := flock(filepath.Join(dir, "start.lock"), syscall.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = start.Close() }()
-	if dsn, running := postgres.FindPrivate(dir); running {
+	if dsn, running := postgres.FindPrivate(dir); running { //nolint:contextcheck // it limits itself
 		return dsn, nil
 	}
 	private, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: dir, Now: time.Now, Settings: map[string]string{
@@ -97,7 +99,7 @@ func flock(name string, how int) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	for {
-		err := syscall.Flock(int(file.Fd()), how) //nolint:gosec // a file descriptor fits
+		err := syscall.Flock(int(file.Fd()), how)
 		if err == nil {
 			return file, nil
 		}

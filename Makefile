@@ -1,0 +1,104 @@
+# Leadline. `make help` lists what can be done; `make run` and `make test` need nothing but Go and a package manager.
+
+SHELL   := /bin/bash
+GO      ?= go
+LINT    := $(GO) tool -modfile=lint.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './tmp/*' 2>/dev/null) go.mod go.sum
+ASSETS  := $(shell find static migrations internal -type f -not -name '*.go' 2>/dev/null)
+
+# The development database; see `leadline help serve`.
+DATA   ?= $(or $(LEADLINE_DATA_DIR),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/leadline)
+TARGET ?= http://127.0.0.1:8080
+FORM   ?= demo
+RATE   ?= 50
+FOR    ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench load lint vuln check build docker
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# $(call apt,packages,what) installs with apt-get, as root or through sudo, and says so.
+define apt
+	if ! command -v apt-get >/dev/null; then echo "$(2) is missing: install it with your package manager" >&2; exit 0; fi; \
+	echo "$(2) is missing: installing $(1) with apt-get"; \
+	sudo=""; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
+	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(1)
+endef
+
+setup: postgres chromium compiler ## install what is missing: PostgreSQL, Chromium and a C compiler (Debian, Ubuntu)
+
+postgres:
+	@if [ -n "$$DATABASE_URL" ] || command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null \
+		|| [ -x "$$(pg_config --bindir 2>/dev/null)/initdb" ] || compgen -G '/usr/pgsql-*/bin/initdb' >/dev/null \
+		|| compgen -G '/*/*/opt/postgresql*/bin/initdb' >/dev/null || compgen -G '/opt/homebrew/opt/postgresql*/bin/initdb' >/dev/null; then exit 0; fi; \
+	$(call apt,postgresql,PostgreSQL)
+
+chromium: # for the journeys
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then exit 0; fi; \
+	$(call apt,chromium,Chromium)
+
+compiler: # the race detector links C
+	@if command -v gcc >/dev/null || command -v clang >/dev/null; then exit 0; fi; \
+	$(call apt,gcc libc6-dev,A C compiler)
+
+db: ## open psql on the private database of a running `make run`
+	@home=$$(cat "$(DATA)/postgres.location" 2>/dev/null || echo "$(DATA)"); \
+	psql -h "$$home/run" -U leadline leadline
+
+migrate: build ## bring the database's schema up to date
+	./bin/leadline migrate
+
+generate: ## make the Go code of the templates
+	$(GO) tool templ generate
+
+# Compares with what lies here rather than with git, so that it holds before a commit too.
+generated:
+	@before=$$(find views -name '*_templ.go' -exec sha256sum {} + | sort); \
+	$(GO) tool templ generate -log-level=warn || exit 1; \
+	if [ "$$before" != "$$(find views -name '*_templ.go' -exec sha256sum {} + | sort)" ]; then \
+		echo "the generated code was out of date; it has been made anew: commit it" >&2; exit 1; fi; \
+	echo "generated code is up to date"
+
+dev: postgres ## serve the demo and reload the browser at each change of a template
+	$(GO) tool templ generate --watch --proxy=$(TARGET) --cmd="$(GO) run . serve --demo"
+
+run: postgres build ## build and serve with demo data; Ctrl-C stops it
+	./bin/leadline serve --demo
+
+unit: postgres ## quick tests, without browser and race detector
+	$(GO) test $$($(GO) list ./... | grep -v /internal/journey)
+
+race: setup ## all tests and journeys, with the race detector, in random order
+	$(GO) test -race -shuffle=on -timeout 30m ./...
+
+test: setup generated build lint vuln race ## everything that CI runs
+
+check: test ## the same as test
+
+bench: setup ## print the numbers of this machine (minutes)
+	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
+
+load: build ## send leads to a running server: TARGET= FORM= RATE= FOR=
+	./bin/leadline load --target $(TARGET) --form $(FORM) --rate $(RATE) --duration $(FOR)
+
+lint: ## vet and lint, import rules included
+	$(LINT) golangci-lint run
+
+# Without the vulnerability database nothing can be said; that is no reason to stop a build in a closed network.
+vuln: ## look for known vulnerabilities in what we call
+	@out=$$($(LINT) govulncheck ./... 2>&1); status=$$?; echo "$$out"; \
+	if [ $$status = 0 ]; then exit 0; fi; \
+	if grep -qE 'vuln\.go\.dev.*(dial|lookup|timeout|refused|no such host|unreachable|Forbidden|EOF|status)|fetching vulnerabilities|HTTP GET .*vuln' <<<"$$out"; then \
+		echo; echo "*** NOT CHECKED FOR VULNERABILITIES: https://vuln.go.dev cannot be reached from here ***"; echo; exit 0; fi; \
+	exit $$status
+
+build: bin/leadline ## build ./bin/leadline
+
+bin/leadline: $(SOURCES) $(ASSETS)
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $@ .
+
+docker: ## build the image leadline
+	docker build --build-arg VERSION=$(VERSION) -t leadline .
