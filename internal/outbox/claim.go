@@ -91,3 +91,33 @@ func (s *Store) Renew(ctx context.Context, q Querier, node int64, ids, tokens []
 	}
 	return nil
 }
+
+const hurrySQL = `
+UPDATE delivery d SET due_at = clock_timestamp()
+FROM (
+    SELECT id FROM delivery
+    WHERE destination = 'crm' AND connection = $1 AND wanted > written AND state = 'saving' AND lease_until IS NULL AND due_at > clock_timestamp()
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+) late
+WHERE d.id = late.id`
+
+// Hurry makes all that waits for a connection due now: it works again, so nothing need sit out its back-off.
+func (s *Store) Hurry(ctx context.Context, q Querier, connection string) error {
+	if _, err := q.Exec(ctx, hurrySQL, connection); err != nil {
+		return fmt.Errorf("hurry deliveries of %s: %w", connection, err)
+	}
+	return nil
+}
+
+const waitingSQL = `
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(CASE WHEN written = 0 THEN created_at ELSE due_at END)), 0)::float8
+FROM delivery WHERE destination = $1 AND wanted > written AND state IN ('pending', 'saving', 'delivered')`
+
+// Waiting says how many deliveries to a destination are not finished, and for how long the oldest has been waiting.
+func (s *Store) Waiting(ctx context.Context, q Querier, destination Destination) (n int, oldest time.Duration, err error) {
+	var age float64
+	if err := q.QueryRow(ctx, waitingSQL, destination).Scan(&n, &age); err != nil {
+		return 0, 0, fmt.Errorf("count waiting deliveries: %w", err)
+	}
+	return n, max(0, seconds(age)), nil
+}

@@ -31,7 +31,7 @@ func eventOf(a Applied) (lead.EventKind, map[string]any) {
 	}
 	// The 30th "still trying" helps nobody: the timeline shows the start of trouble and then each doubling of the attempts.
 	attempts := r.Claimed.Attempts + 1
-	if r.Outcome == WasFailed && (r.Uncount && attempts > 1 || attempts&(attempts-1) != 0) {
+	if r.Outcome == WasFailed && (r.Uncount && !r.Job || attempts&(attempts-1) != 0) {
 		return "", nil
 	}
 	detail["attempts"] = attempts

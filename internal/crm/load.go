@@ -1,0 +1,140 @@
+package crm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// loader reads leads as they are at the moment of sending, with one query for all that wait at once.
+type loader struct {
+	db outbox.Querier
+
+	mu      sync.Mutex
+	waiting []*loading
+	busy    bool // a goroutine is reading; it ends when nobody waits
+}
+
+type loading struct {
+	id    uuid.UUID
+	ready chan struct{}
+	found *loaded
+	err   error
+}
+
+// loaded is what a write carries.
+type loaded struct {
+	lead    lead.Lead
+	contact lead.Contact
+	owner   *Owner
+}
+
+const (
+	loadBatch   = 64
+	loadTimeout = 5 * time.Second
+)
+
+// errNoLead says that the lead is gone, erased for example.
+var errNoLead = errors.New("the lead is no longer there")
+
+// load waits for the lead's row, contact and holder.
+func (l *loader) load(ctx context.Context, id uuid.UUID) (*loaded, error) {
+	wait := &loading{id: id, ready: make(chan struct{})}
+	l.mu.Lock()
+	l.waiting = append(l.waiting, wait)
+	if !l.busy {
+		l.busy = true
+		go l.work(context.WithoutCancel(ctx))
+	}
+	l.mu.Unlock()
+	select {
+	case <-wait.ready:
+		return wait.found, wait.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *loader) work(ctx context.Context) {
+	for {
+		l.mu.Lock()
+		n := min(len(l.waiting), loadBatch)
+		batch := l.waiting[:n:n]
+		l.waiting = l.waiting[n:]
+		l.busy = n > 0
+		l.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		l.read(ctx, batch)
+	}
+}
+
+func (l *loader) read(ctx context.Context, batch []*loading) {
+	ctx, release := context.WithTimeout(ctx, loadTimeout)
+	defer release()
+	ids := make([]uuid.UUID, len(batch))
+	for i, wait := range batch {
+		ids[i] = wait.id
+	}
+	found, err := queryLeads(ctx, l.db, ids)
+	for _, wait := range batch {
+		switch {
+		case err != nil:
+			wait.err = err
+		case found[wait.id] == nil:
+			wait.err = errNoLead
+		default:
+			wait.found = found[wait.id]
+		}
+		close(wait.ready)
+	}
+}
+
+const leadsSQL = `
+SELECT l.id, l.correlation_id, l.form, l.intent, l.product, l.country, l.region, l.postal_code, l.timezone, l.language, l.source,
+       l.accepted_at, l.stage, l.disposition, l.revision, l.demo,
+       c.name, c.email, c.phone, c.company, c.notes, c.fields, c.consent, c.context, r.email, r.name
+FROM lead l JOIN contact c ON c.lead_id = l.id LEFT JOIN rep r ON r.id = l.rep_id
+WHERE l.id = ANY($1)`
+
+func queryLeads(ctx context.Context, db outbox.Querier, ids []uuid.UUID) (map[uuid.UUID]*loaded, error) {
+	rows, err := db.Query(ctx, leadsSQL, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read %d leads to write: %w", len(ids), err)
+	}
+	defer rows.Close()
+	found := make(map[uuid.UUID]*loaded, len(ids))
+	for rows.Next() {
+		one, err := scanLead(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read a lead to write: %w", err)
+		}
+		found[one.lead.ID] = one
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read %d leads to write: %w", len(ids), err)
+	}
+	return found, nil
+}
+
+func scanLead(rows pgx.Rows) (*loaded, error) {
+	var one loaded
+	var email, name *string
+	l, c := &one.lead, &one.contact
+	err := rows.Scan(&l.ID, &l.CorrelationID, &l.Form, &l.Intent, &l.Product, &l.Country, &l.Region, &l.PostalCode, &l.Timezone,
+		&l.Language, &l.Source, &l.AcceptedAt, &l.Stage, &l.Disposition, &l.Revision, &l.Demo,
+		&c.Name, &c.Email, &c.Phone, &c.Company, &c.Notes, &c.Fields, &c.Consent, &c.Context, &email, &name)
+	if email != nil && name != nil {
+		one.owner = &Owner{Email: *email, Name: *name}
+	}
+	return &one, err
+}
