@@ -66,7 +66,18 @@ type Pool struct {
 	Overflow   string        // slug of the next pool, or empty
 	LastResort string        // e-mail of the rep who gets what nobody else could take, or empty
 	FirstTouch time.Duration // goal; zero: none
+	Calendar   Calendar      // in which hours the goal's clock runs
 }
+
+// Calendar says in which hours the clock of a goal runs.
+type Calendar string
+
+// The calendars of the contract.
+const (
+	PoolHours  Calendar = "pool_hours"
+	RepHours   Calendar = "rep_hours"
+	NoCalendar Calendar = "none" // the clock never stops
+)
 
 // OfferTerms are a pool's offer times. Zero values were replaced by the defaults of the contract when the table was compiled.
 type OfferTerms struct {
@@ -77,8 +88,8 @@ type OfferTerms struct {
 
 // Member is one rep's place in a pool. Zero caps mean no cap.
 type Member struct {
-	Rep       string // e-mail
-	Weight    float64
+	Rep       string  // e-mail
+	Weight    float64 // share of turns relative to the others; zero counts as 1
 	CapOpen   int
 	CapPerDay int
 }
@@ -94,9 +105,16 @@ type Candidate struct {
 	Offered bool      // this lead was offered to this rep before
 }
 
-// Verdict is one candidate's line in the trace: chosen, eligible (but not chosen) or skipped, with the reason in words.
+// The outcomes a candidate can have.
+const (
+	Chosen       = "chosen"
+	EligibleOnly = "eligible" // could have had it, but was not chosen
+	Skipped      = "skipped"
+)
+
+// Verdict is one candidate's line in the trace, with the reason in words.
 type Verdict struct {
 	Rep     string `json:"rep"`
-	Outcome string `json:"outcome"` // chosen | eligible | skipped
+	Outcome string `json:"outcome"`
 	Reason  string `json:"reason"`
 }
