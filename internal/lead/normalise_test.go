@@ -1,0 +1,338 @@
+package lead_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+)
+
+func demoForm() *lead.Form {
+	return &lead.Form{
+		Slug: "demo", Intent: lead.IntentHigh, DedupeWindow: 10 * time.Minute, ConsentTextVersion: "v3",
+		Fields: []lead.FormField{
+			{Name: "product", Type: lead.FieldChoice, Options: []string{"platform", "analytics"}},
+			{Name: "seats", Label: "Seats", Type: lead.FieldNumber},
+			{Name: "newsletter", Type: lead.FieldCheckbox},
+			{Name: "budget", Type: lead.FieldText},
+		},
+	}
+}
+
+func normalised(t *testing.T, raw lead.Raw) lead.Submission {
+	t.Helper()
+	sub, err := lead.Normalise(demoForm(), raw)
+	if err != nil {
+		t.Fatalf("normalise %+v: %v %+v", raw, err, faults(err))
+	}
+	return sub
+}
+
+func faults(err error) []fault.Field {
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return f.Fields
+	}
+	return nil
+}
+
+func TestNormalise_EmailAddressesAsPeopleWriteThem(t *testing.T) {
+	for _, c := range []struct{ in, want, domain, class string }{
+		{" Anna.Berg@ACME.com ", "Anna.Berg@acme.com", "acme.com", "business"},
+		{"anna+demo@gmail.com", "anna+demo@gmail.com", "gmail.com", "free"},
+		{"mailto:anna@acme.com", "anna@acme.com", "acme.com", "business"},
+		{"<anna@acme.com>", "anna@acme.com", "acme.com", "business"},
+		{"jörg@müller.de", "jörg@xn--mller-kva.de", "xn--mller-kva.de", "business"},
+		{"anna@straße.de", "anna@xn--strae-oqa.de", "xn--strae-oqa.de", "business"},
+		{"o'neil@eng.acme.co.uk", "o'neil@eng.acme.co.uk", "eng.acme.co.uk", "business"},
+		{"x@a.mailinator.com", "x@a.mailinator.com", "a.mailinator.com", "disposable"},
+		{"an\u200bna@ac\u200bme.com", "anna@acme.com", "acme.com", "business"},
+		{"anna＠acme.com", "anna@acme.com", "acme.com", "business"},
+		{"anna@acme.com.", "anna@acme.com", "acme.com", "business"},
+		{"a@partner.example", "a@partner.example", "partner.example", "business"},
+	} {
+		sub := normalised(t, lead.Raw{Email: c.in})
+		if sub.Contact.Email != c.want || sub.EmailDomain != c.domain || sub.DomainClass != c.class {
+			t.Errorf("%q: got %q %q %q", c.in, sub.Contact.Email, sub.EmailDomain, sub.DomainClass)
+		}
+	}
+	for _, in := range []string{
+		"anna", "anna@", "@acme.com", "anna@acme", "anna@localhost", "anna@127.0.0.1", "a b@acme.com", "anna@ac me.com", "anna@@acme.com",
+		".anna@acme.com", "an..na@acme.com", "anna@-acme.com", "anna@acme..com", "anna@acme.c", "anna@acme.com, bob@acme.com",
+		strings.Repeat("a", 65) + "@acme.com", "\"anna\"@acme.com", "anna@[10.0.0.1]", "anna\x00@x@acme.com",
+	} {
+		_, err := lead.Normalise(demoForm(), lead.Raw{Email: in})
+		if f := faults(err); len(f) != 1 || f[0].Field != "email" || !strings.HasPrefix(f[0].Message, "Enter an email address in the right form") {
+			t.Errorf("%q: got %+v", in, f)
+		}
+	}
+}
+
+func TestNormalise_PhoneNumbersAsPeopleWriteThem(t *testing.T) {
+	for _, c := range []struct{ in, country, locale, want string }{
+		{"030 901820", "DE", "", "+4930901820"},
+		{"+49 (0) 30 901820", "", "", "+4930901820"},
+		{"0049 30 901820", "", "", "+4930901820"},
+		{"0049 30 901820", "US", "", "+4930901820"},
+		{"(415) 555-2671", "US", "", "+14155552671"},
+		{"1-415-555-2671 ext. 23", "US", "", "+14155552671"},
+		{"415.555.2671", "", "en-US", "+14155552671"},
+		{"+1 415 555 2671", "DE", "", "+14155552671"},
+		{"020 7946 0958", "uk", "", "+442079460958"},
+		{"+44 (0)20 7946 0958", "GB", "", "+442079460958"},
+		{"06 12 34 56 78", "France", "", "+33612345678"},
+		{"06 1234 5678", "Italien", "", "+390612345678"},
+		{"0664 1234567", "Österreich", "", "+436641234567"},
+		{"tel:+41446681800", "", "", "+41446681800"},
+		{"＋４９３０９０１８２０", "", "", "+4930901820"},
+		{"+49\u00a030\u2011901820", "", "", "+4930901820"},
+	} {
+		raw := lead.Raw{Phone: c.in, Country: c.country, Context: lead.Context{Locale: c.locale}}
+		if got := normalised(t, raw).Contact.Phone; got != c.want {
+			t.Errorf("%q in %q: got %q, want %q", c.in, c.country, got, c.want)
+		}
+	}
+	for _, c := range []struct{ in, country, code, sentence string }{
+		{"12", "DE", "too_short", "This phone number looks too short. Check it."},
+		{"555-2671", "US", "too_short", "This phone number looks too short. Check it."},
+		{"+49 30 9018 2090 1820 9018 20", "", "too_long", "This phone number looks too long. Check it."},
+		{"030 901820", "", "country_code", "Start the phone number with + and the country code, like +49 30 901820."},
+		{"+999 123456", "", "country_code", "Start the phone number with + and the country code, like +49 30 901820."},
+		{"call me", "DE", "format", "Enter a phone number in digits, like +49 30 901820."},
+		{strings.Repeat("1 ", 30), "DE", "too_long", "This is longer than 40 characters. Shorten it."},
+	} {
+		_, err := lead.Normalise(demoForm(), lead.Raw{Phone: c.in, Country: c.country})
+		if f := faults(err); len(f) != 1 || f[0].Field != "phone" || f[0].Code != c.code || f[0].Message != c.sentence {
+			t.Errorf("%q in %q: got %+v", c.in, c.country, f)
+		}
+	}
+	_, err := lead.Normalise(demoForm(), lead.Raw{Email: "anna@acme.com", Phone: "12", Country: "DE"})
+	want := "This phone number looks too short. Check it, or leave it empty and we will email you."
+	if f := faults(err); len(f) != 1 || f[0].Message != want {
+		t.Errorf("with an email address: got %+v", f)
+	}
+}
+
+func TestNormalise_PlacesByCodeAndByName(t *testing.T) {
+	for _, c := range []struct{ country, region, wantCountry, wantRegion string }{
+		{"de", "by", "DE", "DE-BY"}, {"DEU", "Bayern", "DE", "DE-BY"}, {"Germany", "Bavaria", "DE", "DE-BY"},
+		{"Deutschland", "DE-BY", "DE", "DE-BY"}, {"Allemagne", "Baden-Württemberg", "DE", "DE-BW"}, {"", "DE-BY", "DE", "DE-BY"},
+		{"USA", "CA", "US", "US-CA"}, {"United States", "california", "US", "US-CA"}, {"U.S.", "US-NY", "US", "US-NY"},
+		{"États-Unis", "", "US", ""}, {"UK", "", "GB", ""}, {"England", "", "GB", ""}, {"Schweiz", "zürich", "CH", "CH-ZH"},
+		{"Suisse", "Genève", "CH", "CH-GE"}, {"Österreich", "Wien", "AT", "AT-9"}, {"Australia", "nsw", "AU", "AU-NSW"},
+		{"Canada", "Québec", "CA", "CA-QC"}, {"España", "MD", "ES", "ES-MD"}, {"Italia", "Lombardia", "IT", "Lombardia"},
+		{"Nederland", "", "NL", ""}, {"the Netherlands", "", "NL", ""}, {"Brasil", "SP", "BR", "BR-SP"}, {"日本", "", "JP", ""},
+		{"Česko", "", "CZ", ""}, {"Türkiye", "", "TR", ""}, {"Turkey", "", "TR", ""}, {"Côte d’Ivoire", "", "CI", ""},
+		{"DE", "US-CA", "DE", "US-CA"}, {"", "somewhere", "", "somewhere"}, {"DE", "XX", "DE", "XX"},
+	} {
+		sub := normalised(t, lead.Raw{Email: "a@acme.com", Country: c.country, Region: c.region})
+		if sub.Country != c.wantCountry || sub.Region != c.wantRegion {
+			t.Errorf("%q %q: got %q %q", c.country, c.region, sub.Country, sub.Region)
+		}
+	}
+	for _, in := range []string{"Atlantis", "ZZ", "XX", "QQQ", "12"} {
+		_, err := lead.Normalise(demoForm(), lead.Raw{Email: "a@acme.com", Country: in})
+		if f := faults(err); len(f) != 1 || f[0].Field != "country" {
+			t.Errorf("%q: got %+v", in, f)
+		}
+	}
+}
+
+func TestNormalise_TextIsCleanedButNotChanged(t *testing.T) {
+	sub := normalised(t, lead.Raw{
+		Email: "a@acme.com", Name: " A\u0308nna\x00\u202e \t Berg\ufeff\r\n", Company: "Caf\u0065\u0301 \xff GmbH",
+		Notes: "first\x00 line \r\nsecond 👩\u200d👩\u200d👧 \u2066x\u2069\n\n", PostalCode: " sw1a  1aa ",
+		Context: lead.Context{
+			PageURL: strings.Repeat("u", 900), Timezone: "Europe/Berlin", Locale: "de_AT", UTMSource: "Google", SubmittedAt: "2026-11-23T16:02:07Z",
+		},
+		Consent: lead.Consent{Phone: true}, CorrelationID: "abc-123", Unknown: []string{"gclid"},
+		Fields: map[string]string{"nobody_knows": "x"}, Intent: "pricing",
+	})
+	c := sub.Contact
+	for _, x := range []struct{ what, got, want string }{
+		{"name", c.Name, "Änna Berg"}, {"company", c.Company, "Café \uFFFD GmbH"},
+		{"notes", c.Notes, "first line\nsecond 👩\u200d👩\u200d👧 x"}, {"postal code", sub.PostalCode, "SW1A 1AA"},
+		{"zone", sub.Timezone, "Europe/Berlin"}, {"language", sub.Language, "de"}, {"source", sub.Source, "google"},
+		{"text version", c.Consent.TextVersion, "v3"}, {"correlation id", sub.CorrelationID, "abc-123"}, {"intent", sub.Intent, "high"},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s: got %q, want %q", x.what, x.got, x.want)
+		}
+	}
+	if utf8.RuneCountInString(c.Context.PageURL) != 500 {
+		t.Errorf("page address has %d characters", utf8.RuneCountInString(c.Context.PageURL))
+	}
+	if want := map[string]string{"intent": "pricing"}; !reflect.DeepEqual(c.Fields, want) {
+		t.Errorf("fields: got %v", c.Fields)
+	}
+	odd := normalised(t, lead.Raw{Email: "a@acme.com", CorrelationID: "a b", Context: lead.Context{Timezone: "../etc/passwd", Locale: "!!"}})
+	if odd.CorrelationID != "" || odd.Timezone != "" || odd.Language != "" {
+		t.Errorf("odd telemetry was kept: %+v", odd)
+	}
+}
+
+func TestNormalise_FormFieldsByTheirDefinition(t *testing.T) {
+	sub := normalised(t, lead.Raw{
+		Email: "a@acme.com", Product: "Platform",
+		Fields: map[string]string{"seats": "1 250,5", "newsletter": "on", "budget": "about 10k\nmaybe more"},
+	})
+	want := map[string]string{"seats": "1250.5", "newsletter": "true", "budget": "about 10k\nmaybe more"}
+	if sub.Product != "platform" || !reflect.DeepEqual(sub.Contact.Fields, want) {
+		t.Errorf("got %q %v", sub.Product, sub.Contact.Fields)
+	}
+	form := demoForm()
+	form.Fields = append(form.Fields,
+		lead.FormField{Name: "team_size", Type: lead.FieldText, Required: true},
+		lead.FormField{Name: "terms", Type: lead.FieldCheckbox, Required: true},
+		lead.FormField{Name: "name", Required: true})
+	_, err := lead.Normalise(form, lead.Raw{
+		Product: "rocket", Fields: map[string]string{"seats": "many", "newsletter": "perhaps", "terms": "off"},
+	})
+	got := map[string]string{}
+	for _, f := range faults(err) {
+		got[f.Field] = f.Code + ": " + f.Message
+	}
+	wantFaults := map[string]string{
+		"email":             "required: Enter an email address or a phone number, so that we can reach you.",
+		"product":           "not_an_option: Choose one of these: platform, analytics.",
+		"fields.seats":      "not_a_number: Enter a number for Seats, like 25.",
+		"fields.newsletter": "not_a_checkbox: Tick this box or leave it empty.",
+		"fields.team_size":  "required: Fill in team size.",
+		"fields.terms":      "required: Tick this box to go on.",
+		"name":              "required: Fill in name.",
+	}
+	if !fault.Is(err, fault.Invalid) || !reflect.DeepEqual(got, wantFaults) {
+		t.Errorf("got %v", got)
+	}
+	if _, err := lead.NormaliseAnswers(form, lead.Raw{Company: "Acme"}); err != nil {
+		t.Errorf("further answers need nothing else: %v", err)
+	}
+}
+
+func TestNormalise_LimitsCountCharactersNotBytes(t *testing.T) {
+	normalised(t, lead.Raw{Email: "a@acme.com", Name: strings.Repeat("ü", 200), Notes: strings.Repeat("語", 5000)})
+	_, err := lead.Normalise(demoForm(), lead.Raw{Email: "a@acme.com", Name: strings.Repeat("ü", 201), Notes: strings.Repeat("語", 5001)})
+	if f := faults(err); len(f) != 2 || f[0].Code != "too_long" || f[1].Code != "too_long" {
+		t.Errorf("got %+v", f)
+	}
+	many := map[string]string{}
+	for i := range 65 {
+		many[strings.Repeat("f", i+1)] = "x"
+	}
+	if _, err := lead.Normalise(demoForm(), lead.Raw{Email: "a@acme.com", Fields: many}); !fault.Is(err, fault.Invalid) {
+		t.Errorf("65 fields: got %v", err)
+	}
+}
+
+func TestStoredKey_KeepsBrowserKeysAndHashesOthers(t *testing.T) {
+	browser := "0123456789_abcdefghi-ABCDE"
+	if got := lead.StoredKey(browser); got != browser {
+		t.Errorf("got %q", got)
+	}
+	for _, in := range []string{"order-42", "order 42", strings.Repeat("x", 255)} {
+		once := lead.StoredKey(in)
+		if len(once) != 43 || lead.StoredKey(once) != once {
+			t.Errorf("%q: got %q", in, once)
+		}
+	}
+	for _, in := range []string{"", "ключ", "a\nb", strings.Repeat("x", 256)} {
+		if got := lead.StoredKey(in); got != "" {
+			t.Errorf("%q: got %q", in, got)
+		}
+	}
+}
+
+func TestPersonFingerprint_IsOfFormAndPersonAlone(t *testing.T) {
+	secret := []byte("0123456789abcdef0123456789abcdef")
+	same := string(lead.PersonFingerprint(secret, "demo", "Anna@acme.com", "+4930901820"))
+	if same != string(lead.PersonFingerprint(secret, "demo", "anna@acme.com", "")) {
+		t.Error("case and phone must not matter beside an email address")
+	}
+	for i, other := range [][]byte{
+		lead.PersonFingerprint(secret, "trial", "anna@acme.com", ""), lead.PersonFingerprint(secret, "demo", "bob@acme.com", ""),
+		lead.PersonFingerprint(secret, "demo", "", "+4930901820"), lead.PersonFingerprint([]byte("another"), "demo", "anna@acme.com", ""),
+	} {
+		if string(other) == same {
+			t.Errorf("case %d must differ", i)
+		}
+	}
+}
+
+func TestAnswers_MergeKeepsThePersonAndTheNewestWords(t *testing.T) {
+	held := lead.Answers{Email: "anna@acme.com", Phone: "+491", Name: "Anna", Fields: map[string]string{"a": "1"}, Consent: lead.Consent{Phone: true}}
+	got, err := held.Merge(lead.Answers{Email: "Anna@acme.com", Phone: "+492", Fields: map[string]string{"b": "2"}}, false)
+	want := lead.Answers{
+		Email: "Anna@acme.com", Phone: "+492", Name: "Anna", Fields: map[string]string{"a": "1", "b": "2"}, Consent: lead.Consent{Phone: true},
+	}
+	if err != nil || !got.Equal(want) {
+		t.Errorf("got %+v %v", got, err)
+	}
+	if got, _ = held.Merge(lead.Answers{}, true); got.Consent.Phone {
+		t.Error("a resent form without consent withdraws it")
+	}
+	if _, err = held.Merge(lead.Answers{Email: "bob@acme.com"}, false); !fault.Is(err, fault.Invalid) {
+		t.Errorf("another person's address: got %v", err)
+	}
+	if _, ok := held.Fields["b"]; ok {
+		t.Error("merging changed what was held")
+	}
+}
+
+// FuzzNormalise holds what storage relies on: no panic, clean text, and that normalising the result changes nothing.
+func FuzzNormalise(f *testing.F) {
+	f.Add("Anna", "anna@acme.com", "030 901820", "DE", "BY", "10115", "notes\n", "platform", "12", "Europe/Berlin", "de-DE", "k")
+	f.Add("\u202e\x00", "＠a@ß.de", "+52 1 55 1234 5678", "UK", "U\u0130", "\xff", "\u2028", "PLATFORM", "1e5", "Local", "und", "!!!!")
+	f.Add("a\u0301\u200b\u0301", "İ@İ.com", "0011 61 2", "ivorycoast", "us-ca", "\ufb01", "\r\r\n", "", "0x1p-2", "UTC", "zh-Hant-TW", "")
+	f.Add("x", "x@xn--a.com", "tel:(0)", "United States", "D.C.", "ß", "\u1e9b\u0323", "intent", "-", "utc", "i-klingon", "ключ")
+	f.Add("x", "a@b.example", "+54 9 11 1234-5678", "AR", "", "", "", "", "", "", "", "0123456789012345678901")
+	f.Fuzz(func(t *testing.T, name, email, phone, country, region, postal, notes, product, seats, zone, locale, key string) {
+		raw := lead.Raw{
+			Name: name, Email: email, Phone: phone, Company: name, Country: country, Region: region, PostalCode: postal, Product: product,
+			Intent: region, Notes: notes, Fields: map[string]string{"seats": seats, "budget": notes, "newsletter": zone},
+			Consent: lead.Consent{Phone: true, TextVersion: name}, ClientKey: key, CorrelationID: zone,
+			Context: lead.Context{PageURL: notes, UTMSource: name, Timezone: zone, Locale: locale},
+		}
+		once, err := lead.Normalise(demoForm(), raw)
+		if err != nil {
+			if len(faults(err)) == 0 {
+				t.Fatalf("an error without fields: %v", err)
+			}
+			return
+		}
+		for _, s := range texts(once) {
+			if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+				t.Fatalf("%q would break a batch", s)
+			}
+		}
+		twice, err := lead.Normalise(demoForm(), rawOf(once))
+		if err != nil || !reflect.DeepEqual(once, twice) {
+			t.Fatalf("not stable (%v %+v):\n%+q\n%+q", err, faults(err), texts(once), texts(twice))
+		}
+	})
+}
+
+func rawOf(s lead.Submission) lead.Raw {
+	c := s.Contact
+	return lead.Raw{
+		Name: c.Name, Email: c.Email, Phone: c.Phone, Company: c.Company, Country: s.Country, Region: s.Region, PostalCode: s.PostalCode,
+		Product: s.Product, Notes: c.Notes, Fields: c.Fields, Consent: c.Consent, Context: c.Context, ClientKey: s.ClientKey,
+		CorrelationID: s.CorrelationID,
+	}
+}
+
+func texts(s lead.Submission) []string {
+	c := s.Contact
+	out := []string{
+		s.CorrelationID, s.Country, s.Region, s.PostalCode, s.Product, s.Timezone, s.Language, s.Source, s.EmailDomain, s.ClientKey,
+		c.Name, c.Email, c.Phone, c.Company, c.Notes, c.Consent.TextVersion, c.Context.PageURL, c.Context.UTMSource, c.Context.Locale,
+	}
+	for k, v := range c.Fields {
+		out = append(out, k, v)
+	}
+	return out
+}
