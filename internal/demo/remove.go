@@ -1,0 +1,73 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"leadline/internal/postgres"
+)
+
+// removeAttempts is how often Remove starts anew when it and a running server wait for each other's rows.
+const removeAttempts = 5
+
+const deadlockDetected = "40P01"
+
+// Remove deletes everything marked as demo data in one transaction: leads taken while a demo configuration was live, with all that
+// belongs to them; demo reps, accounts and configuration versions. A demo rep whom a remaining lead names is kept but no longer
+// active. The event stream keeps its counter, so consoles that are open notice nothing but the leads' absence.
+func Remove(ctx context.Context, pool *pgxpool.Pool) error {
+	for attempt := 1; ; attempt++ {
+		err := postgres.InTx(ctx, pool, func(tx pgx.Tx) error { return remove(ctx, tx) })
+		var refused *pgconn.PgError
+		if err == nil || attempt == removeAttempts || !errors.As(err, &refused) || refused.Code != deadlockDetected {
+			return err
+		}
+	}
+}
+
+// removeSteps run in this order. The demo's leads are locked first, so that a dispatch or claim in progress has written its rows
+// before they are looked for; pools are locked in slug order, as everybody who allocates does.
+var removeSteps = []struct{ what, sql string }{
+	{"find demo leads", `CREATE TEMP TABLE demo_lead ON COMMIT DROP AS
+		SELECT id FROM lead WHERE demo
+		   OR EXISTS (SELECT FROM decision d JOIN config_version v ON v.number = d.version WHERE d.lead_id = lead.id AND v.demo)`},
+	{"lock demo leads", `SELECT FROM lead WHERE id IN (SELECT id FROM demo_lead) ORDER BY id FOR UPDATE`},
+	{"lock pools", `SELECT FROM pool_state ORDER BY pool FOR UPDATE`},
+	{"delete keys", `DELETE FROM client_key WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
+	{"delete fingerprints", `DELETE FROM fingerprint WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete contacts", `DELETE FROM contact WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete leads", `DELETE FROM lead WHERE id IN (SELECT id FROM demo_lead)`},
+	{"delete accounts", `DELETE FROM account WHERE demo`},
+	{"keep reps that real leads name", `UPDATE rep SET active = false, demo = false, presence = 'off', presence_by = 'system',
+			presence_reason = 'The demo data was removed.', presence_at = clock_timestamp(), updated_at = clock_timestamp()
+		WHERE demo AND (EXISTS (SELECT FROM lead l WHERE l.rep_id = rep.id) OR EXISTS (SELECT FROM offer o WHERE o.rep_id = rep.id)
+		   OR EXISTS (SELECT FROM decision d WHERE d.rep_id = rep.id) OR EXISTS (SELECT FROM event e WHERE e.rep_id = rep.id))`},
+	{"delete reps", `DELETE FROM rep WHERE demo`},
+	{"take deleted reps out of pools", `UPDATE pool_state SET (members, credits, last_at) = (
+			SELECT coalesce(array_agg(m.id ORDER BY m.n), '{}'), coalesce(array_agg(m.credit ORDER BY m.n), '{}'), coalesce(array_agg(m.at ORDER BY m.n), '{}')
+			FROM unnest(members, credits, last_at) WITH ORDINALITY AS m(id, credit, at, n)
+			WHERE EXISTS (SELECT FROM rep WHERE rep.id = m.id))
+		WHERE EXISTS (SELECT FROM unnest(members) AS m(id) WHERE NOT EXISTS (SELECT FROM rep WHERE rep.id = m.id))`},
+	{"delete empty pools", `DELETE FROM pool_state WHERE members = '{}'`},
+	{"delete configuration", `DELETE FROM config_version WHERE demo`},
+}
+
+func remove(ctx context.Context, tx pgx.Tx) error {
+	for _, step := range removeSteps {
+		// Without prepared statements: the temporary table is another one each time.
+		if _, err := tx.Exec(ctx, step.sql, pgx.QueryExecModeExec); err != nil {
+			return fmt.Errorf("%s of the demo: %w", step.what, err)
+		}
+	}
+	return nil
+}
