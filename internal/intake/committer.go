@@ -210,8 +210,8 @@ func readStored(rows pgx.Rows, n int) (placed map[uuid.UUID]stored, events bool,
 // settle answers the callers of a committed batch.
 func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.UUID]stored) error {
 	var (
-		taken []*waiting
-		fresh int
+		known, taken []*waiting
+		fresh        int
 	)
 	for _, it := range batch {
 		r, ok := placed[it.sub.ID]
@@ -219,15 +219,19 @@ func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.U
 			taken = append(taken, it)
 			continue
 		}
+		known = append(known, it)
 		if r.joined == r.id {
 			fresh++
 		}
+	}
+	if fresh > 0 {
+		w.s.Committed(fresh) // before the answers: dispatch is what a rep waits for
+	}
+	for _, it := range known {
+		r := placed[it.sub.ID]
 		it.done <- outcome{Accepted: Accepted{
 			SubmissionID: r.id, LeadID: r.joined, CorrelationID: it.sub.CorrelationID, AcceptedAt: r.at,
 		}}
-	}
-	if fresh > 0 {
-		w.s.Committed(fresh)
 	}
 	if len(taken) == 0 {
 		return nil
@@ -269,10 +273,10 @@ func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 			w.again([]*waiting{it}, errors.New("client key vanished"))
 		case held.submission == it.sub.ID:
 			first.Duplicate = false // the commit whose answer was lost is our own
-			it.done <- outcome{Accepted: first}
 			if held.lead == it.sub.ID {
 				w.s.Committed(1)
 			}
+			it.done <- outcome{Accepted: first}
 		case !bytes.Equal(held.fingerprint, it.sub.Fingerprint):
 			it.sub.ClientKey = ""
 			w.later = append(w.later, it)

@@ -26,7 +26,7 @@ func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
 	s = line(s)
 	if digits := strings.TrimLeft(s, " (-."); strings.HasPrefix(digits, "00") {
 		if n, err := phonenumbers.Parse("+"+strings.TrimLeft(digits, "0"), ""); err == nil && possible(n) == nil {
-			return stable(n)
+			return stable(n, s)
 		}
 	}
 	n, err := phonenumbers.Parse(s, country)
@@ -43,7 +43,7 @@ func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
 	if wrong = possible(n); wrong != nil {
 		return "", wrong
 	}
-	return stable(n)
+	return stable(n, s)
 }
 
 // possible says what is wrong with a number's length; nil when nothing is.
@@ -61,9 +61,12 @@ func possible(n *phonenumbers.PhoneNumber) *fault.Field {
 }
 
 // stable formats a number and makes sure that reading the result again gives the same number, so that one person's number has
-// one form for ever.
-func stable(n *phonenumbers.PhoneNumber) (string, *fault.Field) {
+// one form for ever. written is what n was read from: a number that came in its final form was just read again.
+func stable(n *phonenumbers.PhoneNumber, written string) (string, *fault.Field) {
 	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	if e164 == written {
+		return e164, nil
+	}
 	again, err := phonenumbers.Parse(e164, "")
 	if err != nil || possible(again) != nil || phonenumbers.Format(again, phonenumbers.E164) != e164 {
 		return "", phoneFault("format", phoneNoNumber)
