@@ -85,7 +85,7 @@ load: build ## send leads to a running server: TARGET= FORM= RATE= FOR=
 	./bin/leadline load --target $(TARGET) --form $(FORM) --rate $(RATE) --duration $(FOR)
 
 lint: ## vet and lint, import rules included
-	$(LINT) golangci-lint run
+	$(LINT) golangci-lint run --allow-parallel-runners
 
 # Without the vulnerability database nothing can be said; that is no reason to stop a build in a closed network.
 vuln: ## look for known vulnerabilities in what we call
