@@ -50,7 +50,7 @@ func newWriter(s *Service) *writer { return &writer{s: s} }
 // run commits until the queue is closed and empty. There is no timer: a batch is whatever arrived while the last one committed.
 // ctx ends the admission gate's patience, hard ends everything.
 func (w *writer) run(ctx, hard context.Context) {
-	defer w.disconnect()
+	defer w.disconnect(hard)
 	if err := w.connect(hard); err != nil {
 		w.s.Log.WarnContext(hard, "intake writer has no connection yet", "error", err)
 	}
@@ -147,7 +147,7 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 		case err == nil:
 			return
 		case w.broken(err):
-			w.disconnect()
+			w.disconnect(ctx)
 			if ctx.Err() != nil || w.s.Now().Sub(start) > outageLimit {
 				w.s.Log.ErrorContext(ctx, "intake batch given up", "rows", len(batch), "error", err)
 				answerAll(batch, unknownOutcome(err))
@@ -239,7 +239,7 @@ func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.U
 	if err := w.resolve(ctx, taken); err != nil {
 		// The rest of the batch is answered; only these few must be asked again.
 		if w.broken(err) {
-			w.disconnect()
+			w.disconnect(ctx)
 		}
 		w.again(taken, err)
 	}
@@ -333,11 +333,11 @@ func (w *writer) connect(ctx context.Context) error {
 	return nil
 }
 
-func (w *writer) disconnect() {
+func (w *writer) disconnect(ctx context.Context) {
 	if w.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = w.conn.Close(ctx) // the connection is of no more use, whatever this says
 	w.conn = nil

@@ -57,7 +57,7 @@ func plausibleLocal(s string) bool {
 	for _, r := range s {
 		switch {
 		case r < utf8.RuneSelf:
-			if !isAlnum(byte(r)) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r) {
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r) {
 				return false
 			}
 		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r):

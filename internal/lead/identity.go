@@ -98,9 +98,15 @@ func (a Answers) Merge(newer Answers, whole bool) (Answers, error) {
 	}
 	out := a
 	for _, p := range []struct{ held, newer *string }{
-		{&out.Name, &newer.Name}, {&out.Email, &newer.Email}, {&out.Phone, &newer.Phone}, {&out.Company, &newer.Company},
-		{&out.Country, &newer.Country}, {&out.Region, &newer.Region}, {&out.PostalCode, &newer.PostalCode},
-		{&out.Product, &newer.Product}, {&out.Notes, &newer.Notes},
+		{&out.Name, &newer.Name},
+		{&out.Email, &newer.Email},
+		{&out.Phone, &newer.Phone},
+		{&out.Company, &newer.Company},
+		{&out.Country, &newer.Country},
+		{&out.Region, &newer.Region},
+		{&out.PostalCode, &newer.PostalCode},
+		{&out.Product, &newer.Product},
+		{&out.Notes, &newer.Notes},
 	} {
 		if *p.newer != "" {
 			*p.held = *p.newer

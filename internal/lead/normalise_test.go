@@ -120,15 +120,36 @@ func TestNormalise_PhoneNumbersAsPeopleWriteThem(t *testing.T) {
 
 func TestNormalise_PlacesByCodeAndByName(t *testing.T) {
 	for _, c := range []struct{ country, region, wantCountry, wantRegion string }{
-		{"de", "by", "DE", "DE-BY"}, {"DEU", "Bayern", "DE", "DE-BY"}, {"Germany", "Bavaria", "DE", "DE-BY"},
-		{"Deutschland", "DE-BY", "DE", "DE-BY"}, {"Allemagne", "Baden-Württemberg", "DE", "DE-BW"}, {"", "DE-BY", "DE", "DE-BY"},
-		{"USA", "CA", "US", "US-CA"}, {"United States", "california", "US", "US-CA"}, {"U.S.", "US-NY", "US", "US-NY"},
-		{"États-Unis", "", "US", ""}, {"UK", "", "GB", ""}, {"England", "", "GB", ""}, {"Schweiz", "zürich", "CH", "CH-ZH"},
-		{"Suisse", "Genève", "CH", "CH-GE"}, {"Österreich", "Wien", "AT", "AT-9"}, {"Australia", "nsw", "AU", "AU-NSW"},
-		{"Canada", "Québec", "CA", "CA-QC"}, {"España", "MD", "ES", "ES-MD"}, {"Italia", "Lombardia", "IT", "Lombardia"},
-		{"Nederland", "", "NL", ""}, {"the Netherlands", "", "NL", ""}, {"Brasil", "SP", "BR", "BR-SP"}, {"日本", "", "JP", ""},
-		{"Česko", "", "CZ", ""}, {"Türkiye", "", "TR", ""}, {"Turkey", "", "TR", ""}, {"Côte d’Ivoire", "", "CI", ""},
-		{"DE", "US-CA", "DE", "US-CA"}, {"", "somewhere", "", "somewhere"}, {"DE", "XX", "DE", "XX"},
+		{"de", "by", "DE", "DE-BY"},
+		{"DEU", "Bayern", "DE", "DE-BY"},
+		{"Germany", "Bavaria", "DE", "DE-BY"},
+		{"Deutschland", "DE-BY", "DE", "DE-BY"},
+		{"Allemagne", "Baden-Württemberg", "DE", "DE-BW"},
+		{"", "DE-BY", "DE", "DE-BY"},
+		{"USA", "CA", "US", "US-CA"},
+		{"United States", "california", "US", "US-CA"},
+		{"U.S.", "US-NY", "US", "US-NY"},
+		{"États-Unis", "", "US", ""},
+		{"UK", "", "GB", ""},
+		{"England", "", "GB", ""},
+		{"Schweiz", "zürich", "CH", "CH-ZH"},
+		{"Suisse", "Genève", "CH", "CH-GE"},
+		{"Österreich", "Wien", "AT", "AT-9"},
+		{"Australia", "nsw", "AU", "AU-NSW"},
+		{"Canada", "Québec", "CA", "CA-QC"},
+		{"España", "MD", "ES", "ES-MD"},
+		{"Italia", "Lombardia", "IT", "Lombardia"},
+		{"Nederland", "", "NL", ""},
+		{"the Netherlands", "", "NL", ""},
+		{"Brasil", "SP", "BR", "BR-SP"},
+		{"日本", "", "JP", ""},
+		{"Česko", "", "CZ", ""},
+		{"Türkiye", "", "TR", ""},
+		{"Turkey", "", "TR", ""},
+		{"Côte d’Ivoire", "", "CI", ""},
+		{"DE", "US-CA", "DE", "US-CA"},
+		{"", "somewhere", "", "somewhere"},
+		{"DE", "XX", "DE", "XX"},
 	} {
 		sub := normalised(t, lead.Raw{Email: "a@acme.com", Country: c.country, Region: c.region})
 		if sub.Country != c.wantCountry || sub.Region != c.wantRegion {
@@ -155,10 +176,16 @@ func TestNormalise_TextIsCleanedButNotChanged(t *testing.T) {
 	})
 	c := sub.Contact
 	for _, x := range []struct{ what, got, want string }{
-		{"name", c.Name, "Änna Berg"}, {"company", c.Company, "Café \uFFFD GmbH"},
-		{"notes", c.Notes, "first line\nsecond 👩\u200d👩\u200d👧 x"}, {"postal code", sub.PostalCode, "SW1A 1AA"},
-		{"zone", sub.Timezone, "Europe/Berlin"}, {"language", sub.Language, "de"}, {"source", sub.Source, "google"},
-		{"text version", c.Consent.TextVersion, "v3"}, {"correlation id", sub.CorrelationID, "abc-123"}, {"intent", sub.Intent, "high"},
+		{"name", c.Name, "Änna Berg"},
+		{"company", c.Company, "Café \uFFFD GmbH"},
+		{"notes", c.Notes, "first line\nsecond 👩\u200d👩\u200d👧 x"},
+		{"postal code", sub.PostalCode, "SW1A 1AA"},
+		{"zone", sub.Timezone, "Europe/Berlin"},
+		{"language", sub.Language, "de"},
+		{"source", sub.Source, "google"},
+		{"text version", c.Consent.TextVersion, "v3"},
+		{"correlation id", sub.CorrelationID, "abc-123"},
+		{"intent", sub.Intent, "high"},
 	} {
 		if x.got != x.want {
 			t.Errorf("%s: got %q, want %q", x.what, x.got, x.want)
