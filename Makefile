@@ -15,7 +15,7 @@ RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench load lint vuln check build docker
+.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ load: build ## send leads to a running server: TARGET= FORM= RATE= FOR=
 
 lint: ## vet and lint, import rules included
 	$(LINT) golangci-lint run --allow-parallel-runners
+
+fmt: ## format as the linter wants it
+	$(LINT) golangci-lint fmt
 
 # Without the vulnerability database nothing can be said; that is no reason to stop a build in a closed network.
 vuln: ## look for known vulnerabilities in what we call
