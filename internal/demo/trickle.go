@@ -57,7 +57,7 @@ func (t Trickle) Run(ctx context.Context) error {
 		}
 		if len(deck) == 0 {
 			deck = visitors()
-			rand.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			rand.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] }) //nolint:gosec // nor is their order
 		}
 		form := t.Form
 		if form == Form && n%contactEvery == 0 {

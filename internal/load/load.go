@@ -86,7 +86,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	due := make(chan arrival, min(int(o.Rate*o.Duration.Seconds())+1, 1<<18))
 	var workers sync.WaitGroup
 	for range o.Workers {
-		workers.Go(func() {
+		workers.Go(func() { //nolint:contextcheck // a cancelled run still waits for the answers it is owed
 			c := newConn(o)
 			defer c.close()
 			for a := range due {

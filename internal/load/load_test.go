@@ -104,10 +104,10 @@ func TestRun_CountsQueueingFromTheMomentALeadWasDue(t *testing.T) {
 
 func TestRun_CountsFailuresByKind(t *testing.T) {
 	_, url := serve(t, 0, func(n int64, w http.ResponseWriter) {
-		switch {
-		case n%10 == 0:
+		switch n % 10 {
+		case 0:
 			w.WriteHeader(http.StatusServiceUnavailable)
-		case n%10 == 5:
+		case 5:
 			panic(http.ErrAbortHandler)
 		default:
 			created(n, w)

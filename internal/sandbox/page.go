@@ -34,8 +34,11 @@ type chatCard struct {
 	Message
 	Title   string
 	Lines   []string
-	Buttons []string
+	Buttons []cardButton
 }
+
+// cardButton is a button of a message; one without an address would send an interaction, which this version does not.
+type cardButton struct{ Text, URL string }
 
 // presetFault is a fault that the page sets with one button.
 type presetFault struct {
@@ -113,9 +116,7 @@ func (s *Server) pageFault(w http.ResponseWriter, r *http.Request) {
 		s.faults.clear("")
 	}
 	for _, p := range presets() {
-		if p.Name == want && p.fault.check() == "" {
-			f := p.fault
-			_ = f.check() // fills the defaults; found right just above
+		if f := p.fault; p.Name == want && f.check() == "" {
 			s.setFault(f)
 		}
 	}
@@ -251,7 +252,7 @@ func (c *chatCard) addElement(e slackElement) {
 	var object slackText
 	var text string
 	if e.Type == "button" && json.Unmarshal(e.Text, &object) == nil {
-		c.Buttons = append(c.Buttons, plain(object.Text))
+		c.Buttons = append(c.Buttons, cardButton{plain(object.Text), e.URL})
 	} else if json.Unmarshal(e.Text, &text) == nil {
 		c.Lines = append(c.Lines, plain(text))
 	}

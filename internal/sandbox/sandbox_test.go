@@ -465,8 +465,8 @@ func TestFault_HangIsRecordedAndEndsWithTheFault(t *testing.T) {
 		}()
 		for len(b.list("/_control/requests")) == 0 {
 			select {
-			case <-done:
-				t.Fatalf("%s: answered at once", name)
+			case err := <-done:
+				t.Fatalf("%s: answered at once: %v", name, err)
 			case <-time.After(5 * time.Millisecond):
 			}
 		}

@@ -62,7 +62,7 @@ func (f *stateFile) read(s *Server) error {
 		}
 		var l savedLine
 		if json.Unmarshal(line, &l) != nil {
-			return nil //nolint:nilerr // the end of what is whole
+			return nil // the end of what is whole
 		}
 		l.restoreTo(s)
 	}
