@@ -109,12 +109,12 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 	if err := p.playbook.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the live configuration: %w", err)
 	}
-	p.hub = live.New(live.Options{DB: db, Log: log, Now: c.now, Goals: func(pool string) time.Duration {
-		if found := p.playbook.Current().Table.Pool(pool); found != nil {
-			return found.FirstTouch
-		}
-		return 0
-	}})
+	p.hub = live.New(live.Options{
+		DB: db, Log: log, Now: c.now, Seen: reps.Seen,
+		Pools:           func(email string) []string { return p.playbook.Current().Table.PoolsOf(email) },
+		Goals:           func(pool string) time.Duration { return p.playbook.Current().FirstTouch(pool) },
+		PresenceChanged: func() { p.dispatch.PresenceChanged() },
+	})
 
 	// The store hands failed writes to River, whose worker needs the writer, which needs the store: the ring closes here.
 	outboxStore := outbox.NewStore(func(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) error { return p.jobs.Enqueue(ctx, tx, refs) })
@@ -134,24 +134,26 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		return nil, err
 	}
 
+	deliver := func(claimed []outbox.Claimed) {
+		p.writer.Submit(claimed)
+		p.notify.Hint()
+	}
 	p.dispatch = dispatch.New(dispatch.Options{
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
 			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets()}
 		},
-		OnCommit: p.hub.Wake,
-		OnClaimed: func(claimed []outbox.Claimed) {
-			p.writer.Submit(claimed)
-			p.notify.Hint()
-		},
+		OnCommit:  p.hub.Wake,
+		OnClaimed: deliver,
 	})
 	p.intake = intake.New(intake.Options{
-		DB: db, Secret: secret, Node: node.ID(), Now: c.now, NewID: newID, Log: log, Metrics: metrics,
-		Committed: p.dispatch.Wake, Waiting: p.dispatch.Waiting, Demo: show.on,
-		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-			_, err := outboxStore.Bump(ctx, tx, node.ID(), id)
-			return err
+		DB: db, Secret: secret, Node: node.ID(), Now: c.now, NewID: newID, Log: log,
+		Waiting: p.dispatch.Waiting, Committed: p.dispatch.Wake, BatchCommitted: metrics.CommitBatch, EventsWritten: p.hub.Wake,
+		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
+		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {
+			claimed, err := outboxStore.Bump(ctx, tx, node.ID(), id)
+			return func() { deliver(claimed) }, err
 		},
 	})
 	p.web = web.New(web.Deps{
