@@ -1,0 +1,244 @@
+package playbook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/rep"
+	"leadline/internal/routing"
+)
+
+// Check tells whether the parts of a configuration fit together: everything named exists, no two rules tie, no lead could be
+// lost, somebody works while pools are open, and every golden lead goes where it should. It asks nobody outside.
+func Check(cfg *Config) []Problem {
+	c := &checker{cfg: cfg}
+	table, problems := routing.Compile(0, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
+	for _, p := range problems {
+		c.fromRouting(p)
+	}
+	c.references()
+	c.cover()
+	if len(cfg.Forms) == 0 {
+		c.warn("", "empty", "add forms: [{slug: SLUG}]", "there is no form, so no lead can come in")
+	}
+	if table != nil {
+		c.golden(table)
+	}
+	slices.SortStableFunc(c.problems, func(a, b Problem) int {
+		if a.File != b.File {
+			return 0
+		}
+		return a.Line - b.Line
+	})
+	return c.problems
+}
+
+type checker struct {
+	cfg      *Config
+	problems []Problem
+}
+
+func (c *checker) fail(path, code, remedy, format string, args ...any) {
+	r := reader{at: c.cfg.at}
+	if at, ok := c.cfg.at["version"]; ok {
+		r.file = at.file
+	}
+	r.fail(path, code, remedy, format, args...)
+	c.problems = append(c.problems, r.problems...)
+}
+
+func (c *checker) warn(path, code, remedy, format string, args ...any) {
+	c.fail(path, code, remedy, format, args...)
+	c.problems[len(c.problems)-1].Warning = true
+}
+
+// fromRouting finds the line of what the compiler found.
+func (c *checker) fromRouting(p routing.Problem) {
+	index := -1
+	switch p.Section {
+	case "pools":
+		index = slices.IndexFunc(c.cfg.Pools, func(x *routing.Pool) bool { return x.Slug == p.Name })
+	case "rules":
+		index = slices.IndexFunc(c.cfg.Rules, func(x routing.Rule) bool { return x.Name == p.Name })
+	case "territories":
+		index = slices.IndexFunc(c.cfg.Territories, func(x routing.Territory) bool { return x.Slug == p.Name })
+	case "lists":
+		index = slices.IndexFunc(c.cfg.Lists, func(x routing.List) bool { return x.Slug == p.Name })
+	}
+	path := p.Section
+	if index >= 0 {
+		path = fmt.Sprintf("%s[%d]", p.Section, index)
+		if p.Field != "" {
+			path += "." + p.Field
+		}
+	}
+	c.fail(path, p.Code, p.Remedy, "%s", p.Message)
+	c.problems[len(c.problems)-1].Warning = p.Warning
+}
+
+// references checks names that the compiler of rules knows nothing of.
+func (c *checker) references() {
+	var forms, teams []string
+	for _, f := range c.cfg.Forms {
+		forms = append(forms, f.Slug)
+	}
+	for _, t := range c.cfg.Teams {
+		teams = append(teams, t.Slug)
+	}
+	for i, r := range c.cfg.Rules {
+		for _, form := range r.When.Form {
+			if !slices.Contains(forms, form) {
+				c.fail(fmt.Sprintf("rules[%d].when.form", i), "unknown", meant(form, forms), "rule %q: there is no form %q", r.Name, form)
+			}
+		}
+	}
+	for i, r := range c.cfg.Reps {
+		if r.Team != "" && !slices.Contains(teams, r.Team) {
+			c.fail(fmt.Sprintf("reps[%d].team", i), "unknown", meant(r.Team, teams), "rep %q: there is no team %q", r.Email, r.Team)
+		}
+	}
+	c.repReferences()
+}
+
+// repReferences warns of people who are not in this text: they may be in the database, which Apply will ask.
+func (c *checker) repReferences() {
+	var known []string
+	for _, r := range c.cfg.Reps {
+		known = append(known, r.Email)
+	}
+	for _, ref := range c.cfg.namedReps() {
+		if slices.Contains(known, ref.email) {
+			continue
+		}
+		remedy := "add them to reps, unless they are in the database already"
+		if near := routing.Nearest(ref.email, known); near != "" {
+			remedy = "did you mean " + near + "?"
+		}
+		c.warn(ref.path, "unknown_rep", remedy, "%s: %s is not among the reps of this text", ref.what, ref.email)
+	}
+}
+
+// namedRep is a place where the configuration names a rep.
+type namedRep struct {
+	email, what, path string
+}
+
+func (c *Config) namedReps() []namedRep {
+	var all []namedRep
+	for i, p := range c.Pools {
+		what := fmt.Sprintf("pool %q", p.Slug)
+		for j, m := range p.Members {
+			all = append(all, namedRep{m.Rep, what, fmt.Sprintf("pools[%d].members[%d].rep", i, j)})
+		}
+		if p.LastResort != "" {
+			all = append(all, namedRep{p.LastResort, what, fmt.Sprintf("pools[%d].last_resort", i)})
+		}
+	}
+	for i, r := range c.Rules {
+		if r.Then.Rep != "" {
+			all = append(all, namedRep{r.Then.Rep, fmt.Sprintf("rule %q", r.Name), fmt.Sprintf("rules[%d].then.rep", i)})
+		}
+	}
+	return all
+}
+
+func meant(name string, known []string) string {
+	if near := routing.Nearest(name, slices.Clone(known)); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
+}
+
+// coverStep is how finely hours are compared.
+const coverStep = 15 * time.Minute
+
+// aWeek is any week without a clock change in most of the world.
+var aWeek = time.Date(2026, time.January, 12, 0, 0, 0, 0, time.UTC)
+
+// cover warns of pools that are open while none of their members works. Pools with members whose hours this text does not
+// tell are left out.
+func (c *checker) cover() {
+	byEmail := map[string]rep.Rep{}
+	for _, r := range c.cfg.Reps {
+		byEmail[r.Email] = r
+	}
+	for i, p := range c.cfg.Pools {
+		var members []rep.Rep
+		for _, m := range p.Members {
+			if r, ok := byEmail[m.Rep]; ok {
+				members = append(members, r)
+			}
+		}
+		if len(members) < len(p.Members) || len(members) == 0 {
+			continue
+		}
+		if slots, first := uncovered(p, members); slots > 0 {
+			gap := time.Duration(slots) * coverStep
+			c.warn(fmt.Sprintf("pools[%d]", i), "no_cover", "change its hours or those of its members, or let it overflow",
+				"pool %q: none of its members works in %s of its open hours a week, from %s on", p.Slug, short(gap), first.Format("Mon 15:04"))
+		}
+	}
+}
+
+func uncovered(p *routing.Pool, members []rep.Rep) (slots int, first time.Time) {
+	for at := aWeek; at.Before(aWeek.AddDate(0, 0, 7)); at = at.Add(coverStep) {
+		works := func(r rep.Rep) bool { return r.Active && r.InHours(at) }
+		if !p.Hours.Open(at) || slices.ContainsFunc(members, works) {
+			continue
+		}
+		if slots == 0 {
+			first = at.In(p.Hours.Location())
+		}
+		slots++
+	}
+	return slots, first
+}
+
+// golden runs every test through the decision that live leads get.
+func (c *checker) golden(table *routing.Table) {
+	for i, test := range c.cfg.Tests {
+		path := fmt.Sprintf("tests[%d]", i)
+		at := slices.IndexFunc(c.cfg.Forms, func(f *lead.Form) bool { return f.Slug == test.Form })
+		if at < 0 {
+			c.fail(path+".lead.form", "unknown", "", "test %q: there is no form %q", test.Name, test.Form)
+			continue
+		}
+		facts, err := factsOf(c.cfg.Forms[at], test.Lead)
+		if err != nil {
+			c.fail(path+".lead", "lead", "", "test %q: its lead would be refused: %v", test.Name, err)
+			continue
+		}
+		d := table.Decide(facts, aWeek)
+		for _, part := range []struct{ key, want, got string }{
+			{"pool", test.Expect.Pool, d.Pool}, {"rep", test.Expect.Rep, d.Rep}, {"rule", test.Expect.Rule, d.Rule},
+		} {
+			if part.want != "" && part.want != part.got {
+				got := part.got
+				if got == "" {
+					got = "none"
+				}
+				c.fail(path+".expect."+part.key, "golden", "change the rules or the test", "test %q expects %s %s, but rule %q decides on %s", test.Name, part.key, part.want, d.Rule, got)
+			}
+		}
+	}
+}
+
+// factsOf treats a golden lead as intake would treat it.
+func factsOf(form *lead.Form, raw lead.Raw) (routing.Facts, error) {
+	sub, err := lead.NormaliseAnswers(form, raw)
+	if err != nil {
+		var f *fault.Error
+		if errors.As(err, &f) && len(f.Fields) > 0 {
+			return routing.Facts{}, fmt.Errorf("%s: %s", f.Fields[0].Field, f.Fields[0].Message)
+		}
+		return routing.Facts{}, err
+	}
+	return routing.Facts{
+		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
+		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
+	}, nil
+}

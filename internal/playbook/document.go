@@ -1,0 +1,189 @@
+package playbook
+
+import (
+	"go.yaml.in/yaml/v3"
+)
+
+// document is a configuration as it is written. The tags are its whole grammar: what the decoder accepts, and how the text is
+// written out again. After build, a document holds only canonical values and nothing that equals a default.
+type document struct {
+	Version     int             `yaml:"version"`
+	Forms       []formDoc       `yaml:"forms,omitempty"`
+	Teams       []teamDoc       `yaml:"teams,omitempty"`
+	Reps        []repDoc        `yaml:"reps,omitempty"`
+	Pools       []poolDoc       `yaml:"pools,omitempty"`
+	Territories []territoryDoc  `yaml:"territories,omitempty"`
+	Rules       []ruleDoc       `yaml:"rules,omitempty"`
+	Lists       []listDoc       `yaml:"lists,omitempty"`
+	Tests       []testDoc       `yaml:"tests,omitempty"`
+	Connections []connectionDoc `yaml:"connections,omitempty"`
+}
+
+type formDoc struct {
+	Slug           string     `yaml:"slug"`
+	Name           string     `yaml:"name,omitempty"`
+	Intent         string     `yaml:"intent,omitempty"`
+	Paused         bool       `yaml:"paused,omitempty"`
+	AllowedOrigins []string   `yaml:"allowed_origins,omitempty,flow"`
+	DedupeWindow   string     `yaml:"dedupe_window,omitempty"`
+	Limits         limitsDoc  `yaml:"limits,omitempty,flow"`
+	Fields         []fieldDoc `yaml:"fields,omitempty"`
+	Consent        consentDoc `yaml:"consent,omitempty,flow"`
+	Owners         []string   `yaml:"owners,omitempty,flow"`
+}
+
+type limitsDoc struct {
+	PerIP string `yaml:"per_ip,omitempty"`
+}
+
+type consentDoc struct {
+	TextVersion string `yaml:"text_version,omitempty"`
+}
+
+type fieldDoc struct {
+	Name     string   `yaml:"name"`
+	Label    string   `yaml:"label,omitempty"`
+	Type     string   `yaml:"type,omitempty"`
+	Options  []string `yaml:"options,omitempty,flow"`
+	Required bool     `yaml:"required,omitempty"`
+}
+
+type teamDoc struct {
+	Slug     string `yaml:"slug"`
+	Name     string `yaml:"name,omitempty"`
+	Timezone string `yaml:"timezone,omitempty"`
+}
+
+type repDoc struct {
+	Email    string `yaml:"email"`
+	Name     string `yaml:"name"`
+	Team     string `yaml:"team,omitempty"`
+	Phone    string `yaml:"phone,omitempty"`
+	Timezone string `yaml:"timezone,omitempty"`
+	Hours    string `yaml:"hours,omitempty"`
+	Active   *bool  `yaml:"active,omitempty"`
+}
+
+type poolDoc struct {
+	Slug       string      `yaml:"slug"`
+	Hours      string      `yaml:"hours,omitempty"`
+	Timezone   string      `yaml:"timezone,omitempty"`
+	Members    []memberDoc `yaml:"members,omitempty"`
+	Strategy   string      `yaml:"strategy,omitempty"`
+	Offer      offerDoc    `yaml:"offer,omitempty,flow"`
+	Overflow   string      `yaml:"overflow,omitempty"`
+	LastResort string      `yaml:"last_resort,omitempty"`
+	SLA        slaDoc      `yaml:"sla,omitempty,flow"`
+}
+
+type memberDoc struct {
+	Rep    string   `yaml:"rep"`
+	Weight *float64 `yaml:"weight,omitempty"`
+	Cap    capDoc   `yaml:"cap,omitempty,flow"`
+}
+
+type capDoc struct {
+	Open   *int `yaml:"open,omitempty"`
+	PerDay *int `yaml:"per_day,omitempty"`
+}
+
+type offerDoc struct {
+	Exclusive string `yaml:"exclusive,omitempty"`
+	Pool      string `yaml:"pool,omitempty"`
+	Attempts  *int   `yaml:"attempts,omitempty"`
+}
+
+type slaDoc struct {
+	FirstTouch string `yaml:"first_touch,omitempty"`
+	Calendar   string `yaml:"calendar,omitempty"`
+}
+
+type territoryDoc struct {
+	Slug   string   `yaml:"slug"`
+	Within string   `yaml:"within,omitempty"`
+	Places []string `yaml:"places,omitempty,flow"`
+}
+
+type ruleDoc struct {
+	Name     string  `yaml:"name"`
+	Band     string  `yaml:"band,omitempty"`
+	Priority int     `yaml:"priority,omitempty"`
+	When     whenDoc `yaml:"when,flow"`
+	Then     thenDoc `yaml:"then,flow"`
+}
+
+type whenDoc struct {
+	DomainList  choice `yaml:"domain_list,omitempty"`
+	Domain      choice `yaml:"domain,omitempty"`
+	Territory   choice `yaml:"territory,omitempty"`
+	PostalCode  choice `yaml:"postal_code,omitempty"`
+	Region      choice `yaml:"region,omitempty"`
+	Country     choice `yaml:"country,omitempty"`
+	Product     choice `yaml:"product,omitempty"`
+	Intent      choice `yaml:"intent,omitempty"`
+	DomainClass choice `yaml:"domain_class,omitempty"`
+	Form        choice `yaml:"form,omitempty"`
+	Source      choice `yaml:"source,omitempty"`
+	Language    choice `yaml:"language,omitempty"`
+}
+
+type thenDoc struct {
+	Pool string `yaml:"pool,omitempty"`
+	Rep  string `yaml:"rep,omitempty"`
+}
+
+type listDoc struct {
+	Slug    string   `yaml:"slug"`
+	Domains []string `yaml:"domains,omitempty"`
+}
+
+type testDoc struct {
+	Name   string    `yaml:"name"`
+	Lead   leadDoc   `yaml:"lead,flow"`
+	Expect expectDoc `yaml:"expect,flow"`
+}
+
+type leadDoc struct {
+	Form       string `yaml:"form"`
+	Email      string `yaml:"email,omitempty"`
+	Country    string `yaml:"country,omitempty"`
+	Region     string `yaml:"region,omitempty"`
+	PostalCode string `yaml:"postal_code,omitempty"`
+	Product    string `yaml:"product,omitempty"`
+	Source     string `yaml:"source,omitempty"`
+	Language   string `yaml:"language,omitempty"`
+}
+
+type expectDoc struct {
+	Pool string `yaml:"pool,omitempty"`
+	Rep  string `yaml:"rep,omitempty"`
+	Rule string `yaml:"rule,omitempty"`
+}
+
+type connectionDoc struct {
+	Slug    string `yaml:"slug"`
+	Kind    string `yaml:"kind"`
+	BaseURL string `yaml:"base_url,omitempty"`
+	Token   string `yaml:"token,omitempty"`
+	Secret  string `yaml:"secret,omitempty"`
+	Channel string `yaml:"channel,omitempty"`
+}
+
+// choice is one value or several of which any will do.
+type choice []string
+
+// MarshalYAML writes a single value without brackets.
+func (c choice) MarshalYAML() (any, error) {
+	if len(c) == 1 {
+		return c[0], nil
+	}
+	node := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+	for _, value := range c {
+		item := &yaml.Node{}
+		if err := item.Encode(value); err != nil {
+			return nil, err
+		}
+		node.Content = append(node.Content, item)
+	}
+	return node, nil
+}

@@ -1,0 +1,119 @@
+// Package playbook is the configuration as text: parsed with a line number for every problem, checked, stored as immutable
+// numbered versions, exported again byte for byte, and kept live in every process.
+//
+// Parse and Check are pure. Apply and Export meet the database; Live follows what is published. Reps are written in the same
+// text but are data, not part of a version: applying adds and updates them at once, and a roll-back leaves them alone.
+//
+// Used by main (apply, export, check, serve), by handlers through Live, and by the demo.
+package playbook
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"go.yaml.in/yaml/v3"
+
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
+	"leadline/internal/rep"
+	"leadline/internal/routing"
+)
+
+// Config is a configuration that was read without errors. It is immutable; its values are shared between goroutines.
+type Config struct {
+	Forms       []*lead.Form
+	Teams       []Team
+	Reps        []rep.Rep // as written: without ids and presence
+	Pools       []*routing.Pool
+	Territories []routing.Territory
+	Rules       []routing.Rule
+	Lists       []routing.List
+	Tests       []Test
+	Connections []Connection
+
+	doc document
+	at  map[string]position
+}
+
+// Team is people who work together.
+type Team struct {
+	Slug     string
+	Name     string
+	Timezone string // IANA; UTC unless given
+}
+
+// Test is a golden lead: a version that would send it elsewhere cannot be published.
+type Test struct {
+	Name   string
+	Form   string
+	Lead   lead.Raw
+	Expect Expectation
+}
+
+// Expectation is where a golden lead must go. Empty parts are not looked at.
+type Expectation struct {
+	Pool, Rep, Rule string
+}
+
+// Connection is a system outside, with references in place of credentials.
+type Connection struct {
+	Slug        string
+	Kind        string
+	Destination outbox.Destination
+	BaseURL     string
+	Token       string // like env:NAME, or empty
+	Secret      string
+	Channel     string
+}
+
+// Parse reads one configuration text. When a problem is no warning the Config is nil. Whether its parts fit together is for
+// Check to say.
+func Parse(name string, src []byte) (*Config, []Problem) {
+	return ParseFiles([]File{{Name: name, Source: src}})
+}
+
+// ParseFiles reads a configuration that is spread over several texts: their sections add up.
+func ParseFiles(files []File) (*Config, []Problem) {
+	r := &reader{at: map[string]position{}}
+	for _, f := range files {
+		r.read(f)
+	}
+	if Failed(r.problems) {
+		return nil, r.problems
+	}
+	b := &builder{reader: r, cfg: &Config{at: r.at}}
+	b.build()
+	if Failed(r.problems) {
+		return nil, r.problems
+	}
+	b.cfg.doc = r.doc
+	return b.cfg, r.problems
+}
+
+// Canonical is the configuration without reps in its one written form: fixed order of sections and keys, no comments, no values
+// that equal a default. Within a section the order stays as written. Parsing it gives the same Config again.
+func (c *Config) Canonical() []byte {
+	doc := c.doc
+	doc.Reps = nil
+	return encode(doc)
+}
+
+func encode(doc document) []byte {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(doc); err != nil {
+		panic("playbook: a document cannot be written: " + err.Error()) // strings, numbers and lists of them: never
+	}
+	if err := encoder.Close(); err != nil {
+		panic("playbook: a document cannot be written: " + err.Error())
+	}
+	return out.Bytes()
+}
+
+// hash names a body by its content.
+func hash(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}

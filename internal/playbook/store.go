@@ -1,0 +1,186 @@
+package playbook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"leadline/internal/fault"
+	"leadline/internal/postgres"
+	"leadline/internal/rep"
+)
+
+// applyLock keeps two Apply calls from taking the same number.
+const applyLock = 0x4C4D << 48
+
+// channel is where processes hear of a new version.
+const channel = "leadline"
+
+// versionRow is the config_version table, without the columns the database fills in.
+type versionRow struct {
+	Number int64 `gorm:"primaryKey"`
+	Hash   string
+	Body   string
+	Author string
+	Note   string
+	Demo   bool
+}
+
+// TableName tells GORM where rows live.
+func (versionRow) TableName() string { return "config_version" }
+
+// Apply publishes a configuration: in one transaction it adds and updates reps and, if anything else differs from what is live,
+// stores a new version. changed is false when the version stays; reps are up to date all the same. Reps that the text leaves
+// out are left alone. A configuration that does not pass Check, or names reps whom nobody knows, is an Invalid fault.
+func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
+	if problems := Check(cfg); Failed(problems) {
+		return 0, false, refusal(problems)
+	}
+	err = db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(applyLock)).Error; err != nil {
+			return fmt.Errorf("wait for other publications: %w", err)
+		}
+		reps := slices.Clone(cfg.Reps)
+		for i := range reps {
+			reps[i].Demo = demo
+		}
+		store := rep.NewStore(tx)
+		updated, err := store.Upsert(ctx, reps)
+		if err != nil {
+			return err
+		}
+		if err := knowsReps(ctx, store, cfg); err != nil {
+			return err
+		}
+		if version, changed, err = publish(tx, cfg, author, note, demo); err != nil {
+			return err
+		}
+		if !changed && updated == 0 {
+			return nil
+		}
+		// Heard by others only once this has committed.
+		if err := tx.Exec("SELECT pg_notify(?, 'config')", channel).Error; err != nil {
+			return fmt.Errorf("announce the new version: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("apply the configuration: %w", err)
+	}
+	return version, changed, nil
+}
+
+// refusal makes one fault of what Check found.
+func refusal(problems []Problem) error {
+	var lines []string
+	for _, p := range problems {
+		if !p.Warning {
+			lines = append(lines, p.String())
+		}
+	}
+	return fault.New(fault.Invalid, "The configuration has errors: %s", strings.Join(lines, "\n"))
+}
+
+// knowsReps refuses names of people who are neither in the text nor in the database.
+func knowsReps(ctx context.Context, store *rep.Store, cfg *Config) error {
+	all, err := store.All(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, r := range all {
+		known[r.Email] = true
+	}
+	var unknown []string
+	for _, ref := range cfg.namedReps() {
+		if !known[ref.email] {
+			unknown = append(unknown, fmt.Sprintf("%s names %s", ref.what, ref.email))
+		}
+	}
+	if len(unknown) > 0 {
+		return fault.New(fault.Invalid, "Some reps do not exist: %s. Add them to reps.", strings.Join(unknown, "; "))
+	}
+	return nil
+}
+
+// publish stores the configuration under the next number unless it is live already.
+func publish(tx *gorm.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
+	body := cfg.Canonical()
+	live, err := latest(tx)
+	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+		return 0, false, err
+	}
+	// Somebody who publishes what the demo had published makes it theirs.
+	if err == nil && live.Hash == hash(body) && (demo || !live.Demo) {
+		return live.Number, false, nil
+	}
+	row := versionRow{Number: live.Number + 1, Hash: hash(body), Body: string(body), Author: author, Note: note, Demo: demo}
+	if err := tx.Create(&row).Error; err != nil {
+		return 0, false, fmt.Errorf("store version %d: %w", row.Number, err)
+	}
+	return row.Number, true, nil
+}
+
+// latest reads the live version; gorm.ErrRecordNotFound before the first one.
+func latest(tx *gorm.DB) (versionRow, error) {
+	var row versionRow
+	if err := tx.Order("number DESC").Take(&row).Error; err != nil {
+		return versionRow{}, fmt.Errorf("read the live version: %w", err)
+	}
+	return row, nil
+}
+
+// latestNumber is the number of the live version; 0 before the first one.
+func latestNumber(tx *gorm.DB) (int64, error) {
+	var number int64
+	if err := tx.Raw("SELECT coalesce(max(number), 0) FROM config_version").Scan(&number).Error; err != nil {
+		return 0, fmt.Errorf("ask for the live version: %w", err)
+	}
+	return number, nil
+}
+
+// Export writes the live configuration with everybody who is in the database, sorted by e-mail address. Applying it changes
+// nothing, and exporting again gives the same bytes.
+func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
+	var doc document
+	err := db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		live, err := latest(tx)
+		switch {
+		case errors.Is(err, gorm.ErrRecordNotFound):
+			doc = document{Version: 1}
+		case err != nil:
+			return err
+		default:
+			cfg, problems := Parse(fmt.Sprintf("version %d", live.Number), []byte(live.Body))
+			if Failed(problems) {
+				return refusal(problems)
+			}
+			doc = cfg.doc
+		}
+		reps, err := rep.NewStore(tx).All(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range reps {
+			doc.Reps = append(doc.Reps, exported(r))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("export the configuration: %w", err)
+	}
+	return encode(doc), nil
+}
+
+// exported is a rep as it is written. The zone is written even if the team's is the same: teams may change, people stay.
+func exported(r rep.Rep) repDoc {
+	d := repDoc{Email: r.Email, Name: r.Name, Team: r.Team, Phone: r.Phone, Timezone: r.Timezone, Hours: r.Hours}
+	if !r.Active {
+		d.Active = new(bool)
+	}
+	return d
+}
