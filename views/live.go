@@ -2,6 +2,7 @@ package views
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -82,4 +83,34 @@ func (p Presence) readyText() string {
 		return p.Reason
 	}
 	return "Offers come to you one at a time, with a sound if you turn it on."
+}
+
+// MissedSentence tells what happened while a console was away; empty when nothing did.
+func MissedSentence(offersGone, newInPool, late int) string {
+	var parts []string
+	if offersGone > 0 {
+		parts = append(parts, plural(offersGone, "lead was offered to others", "leads were offered to others"))
+	}
+	if newInPool > 0 {
+		parts = append(parts, plural(newInPool, "came to your pool", "came to your pool"))
+	}
+	if late > 0 {
+		parts = append(parts, plural(late, "of yours is late", "of yours are late"))
+	}
+	if len(parts) == 0 {
+		return "You missed nothing."
+	}
+	return strings.Join(parts, ", ") + "."
+}
+
+// OfferSentence announces an offer to somebody who may not look at the screen.
+func OfferSentence(c Card) string {
+	s := "Offered to you: " + c.Title() + "."
+	if c.Hot {
+		s = "Offered to you: hot, " + c.Title() + "."
+	}
+	if c.Deadline != nil {
+		s += fmt.Sprintf(" %d seconds to claim.", int(max(0, c.Deadline.Sub(c.Now)).Round(time.Second).Seconds()))
+	}
+	return s
 }

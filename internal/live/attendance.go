@@ -76,6 +76,20 @@ func (a *attendance) alive(id uuid.UUID) {
 	a.heard[id] = true
 }
 
+// polled notes a console that has no socket and asks over HTTP instead.
+func (a *attendance) polled(id uuid.UUID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heard[id] = true
+	if _, here := a.absent[id]; a.open[id] == 0 && !here {
+		a.fresh = true
+		poke(a.first)
+	}
+	if a.open[id] == 0 {
+		a.absent[id] = a.now().Add(rep.AwayAfter)
+	}
+}
+
 func (a *attendance) run(ctx context.Context) error {
 	tick := time.NewTicker(seenEvery)
 	defer tick.Stop()

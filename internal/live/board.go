@@ -277,12 +277,14 @@ func (b *Board) forget(before time.Time) {
 	}
 }
 
-// onBoard tells whether a lead's stage belongs on the board at all.
-func onBoard(c *Card, now time.Time) bool {
-	switch c.Stage {
-	case lead.StageNew, lead.StageOffered, lead.StageWaiting, lead.StageClaimed:
-		return true
+// boarded tells whether a lead's stage belongs on the board at all.
+func boarded(now time.Time) func(*Card) bool {
+	return func(c *Card) bool {
+		switch c.Stage {
+		case lead.StageNew, lead.StageOffered, lead.StageWaiting, lead.StageClaimed:
+			return true
+		}
+		at, done := c.Finished()
+		return done && at.After(now.Add(-keepFinished))
 	}
-	at, done := c.Finished()
-	return done && at.After(now.Add(-keepFinished))
 }

@@ -46,7 +46,7 @@ type Options struct {
 type Hub struct {
 	db    *postgres.DB
 	pools func(string) []string
-	goal  func(string) time.Duration
+	goals func(string) time.Duration
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -72,7 +72,7 @@ func New(o Options) *Hub {
 		o.Goals = func(string) time.Duration { return 0 }
 	}
 	return &Hub{
-		db: o.DB, pools: o.Pools, goal: o.Goals, now: o.Now, log: o.Log,
+		db: o.DB, pools: o.Pools, goals: o.Goals, now: o.Now, log: o.Log,
 		board:  newBoard(),
 		people: newAttendance(o),
 		wake:   make(chan struct{}, 1),

@@ -37,7 +37,7 @@ func (h *Hub) rebuild(ctx context.Context) error {
 	if err := tx.QueryRow(ctx, `SELECT seq, clock_timestamp() FROM event_stream WHERE name = 'console'`).Scan(&seq, &now); err != nil {
 		return fmt.Errorf("read the stream's position: %w", err)
 	}
-	cards, err := h.cards(ctx, tx, seq, now, `SELECT `+cardColumns+`
+	cards, err := h.cards(ctx, tx, seq, boarded(now), `SELECT `+cardColumns+`
 		WHERE l.stage IN ('new','offered','waiting','claimed')
 		   OR (l.rep_id IS NOT NULL AND coalesce(l.closed_at, l.first_touch_at) > clock_timestamp() - interval '24 hours')`)
 	if err != nil {
@@ -70,7 +70,7 @@ func (h *Hub) catchUp(ctx context.Context) error {
 		if last == from {
 			return nil
 		}
-		cards, err := h.cards(ctx, h.db.Console, last, h.Clock(), `SELECT `+cardColumns+` WHERE l.id = ANY($1)`, ids)
+		cards, err := h.cards(ctx, h.db.Console, last, boarded(h.Clock()), `SELECT `+cardColumns+` WHERE l.id = ANY($1)`, ids)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-func (h *Hub) cards(ctx context.Context, q querier, version int64, now time.Time, sql string, args ...any) (map[uuid.UUID]*Card, error) {
+func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Card) bool, sql string, args ...any) (map[uuid.UUID]*Card, error) {
 	rows, err := q.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read cards: %w", err)
@@ -132,7 +132,7 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, now time.Time
 		}
 		c.Stage, c.CRMState = lead.Stage(stage), lead.CRMState(crm)
 		c.Goal = h.goalOf(c)
-		if onBoard(c, now) {
+		if keep(c) {
 			out[c.ID] = c
 		}
 	}
@@ -143,7 +143,7 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, now time.Time
 }
 
 func (h *Hub) goalOf(c *Card) *time.Time {
-	goal := h.goal(c.Pool)
+	goal := h.goals(c.Pool)
 	if goal == 0 && c.Hot() {
 		goal = defaultGoal
 	}

@@ -85,6 +85,9 @@ func (s *Subscription) Alive() {
 	}
 }
 
+// Polled records that a console without a socket asked over HTTP.
+func (h *Hub) Polled(repID uuid.UUID) { h.people.polled(repID) }
+
 // View composes what the console should show now. since is the position of its last view, day the start of the rep's day.
 func (s *Subscription) View(since int64, day time.Time) View {
 	pools := s.hub.pools(s.who.Email)

@@ -1,0 +1,134 @@
+package handlers
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nyaruka/phonenumbers"
+
+	"leadline/internal/account"
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/live"
+	"leadline/internal/rep"
+	"leadline/views"
+)
+
+// scene turns the board into what one person sees. The page, the poll and the socket all use it, so they never differ. It
+// belongs to one goroutine.
+type scene struct {
+	h   *Console
+	who account.Who
+	me  *rep.Rep // nil: only watches
+
+	contacts map[uuid.UUID]knownContact // of leads the rep holds
+}
+
+type knownContact struct {
+	version int64
+	contact *views.Contact
+}
+
+func newScene(h *Console, who account.Who, me *rep.Rep) *scene {
+	return &scene{h: h, who: who, me: me, contacts: map[uuid.UUID]knownContact{}}
+}
+
+func (s *scene) audience() live.Audience {
+	a := live.Audience{Email: s.who.Email, All: s.who.Has(account.RoleOps, account.RoleAdmin, account.RoleViewer)}
+	if s.me != nil {
+		a.RepID, a.All = &s.me.ID, false
+	}
+	return a
+}
+
+// day is when the rep's day began, by the rep's own clock.
+func (s *scene) day() time.Time {
+	loc := time.UTC
+	if s.me != nil {
+		loc = zone(s.me.Timezone)
+	}
+	now := s.h.hub.Clock().In(loc)
+	return time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, loc)
+}
+
+func (s *scene) cards(from []*live.Card) []views.Card {
+	out := make([]views.Card, len(from))
+	for i, c := range from {
+		out[i] = s.card(c)
+	}
+	return out
+}
+
+// mine gives the rep's own leads with their contacts.
+func (s *scene) mine(ctx context.Context, from []*live.Card) ([]views.Card, error) {
+	out := make([]views.Card, len(from))
+	for i, c := range from {
+		card, err := s.own(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = card
+	}
+	return out, nil
+}
+
+// own gives a card with the contact if, by the database and not by the board, the lead is the rep's.
+func (s *scene) own(ctx context.Context, c *live.Card) (views.Card, error) {
+	card := s.card(c)
+	if known, ok := s.contacts[c.ID]; ok && known.version == c.Version {
+		card.Contact = known.contact
+		return card, nil
+	}
+	l, contact, err := s.h.leads.ByID(ctx, c.ID)
+	if fault.Is(err, fault.NotFound) {
+		return card, nil
+	}
+	if err != nil {
+		return card, err
+	}
+	if holds(s.me, l) {
+		card.Contact = contactView(contact)
+		s.contacts[c.ID] = knownContact{version: c.Version, contact: card.Contact}
+	}
+	return card, nil
+}
+
+// holds tells whether a lead is this rep's, the only one who may see who it is.
+func holds(me *rep.Rep, l lead.Lead) bool { return me != nil && l.RepID != nil && *l.RepID == me.ID }
+
+func contactView(c lead.Contact) *views.Contact {
+	out := &views.Contact{Name: c.Name, Company: c.Company, Email: c.Email, Notes: c.Notes, Phone: c.Phone, PhoneShown: c.Phone}
+	if number, err := phonenumbers.Parse(c.Phone, "ZZ"); err == nil {
+		out.PhoneShown = phonenumbers.Format(number, phonenumbers.INTERNATIONAL)
+	}
+	return out
+}
+
+// card gives what everybody in the pool may know.
+func (s *scene) card(c *live.Card) views.Card {
+	out := views.Card{
+		ID: c.ID.String(), Attempt: c.Attempt, Hot: c.Hot(), Demo: c.Demo, Intent: s.h.formName(c.Form),
+		Country: views.Country(c.Country), Product: c.Product, Source: c.Source, Company: c.DomainClass,
+		Zone: views.Zone(c.Timezone, c.Country), Now: s.h.hub.Clock(), Accepted: c.AcceptedAt, Goal: c.Goal,
+		ReadOnly: s.me == nil, Stage: c.Stage, Disposition: c.Disposition,
+		CRM: views.CRM{State: c.CRMState, URL: c.CRMURL, Attempts: c.CRMAttempts},
+	}
+	if c.Goal != nil {
+		out.Span = c.Goal.Sub(c.AcceptedAt)
+	}
+	if _, mine := c.OfferedTo(); mine {
+		out.Deadline = c.OfferDeadline
+	}
+	if at, done := c.Finished(); done {
+		out.FinishedAt = at
+	}
+	return out
+}
+
+func (h *Console) formName(slug string) string {
+	if form := h.playbook.Current().Forms[slug]; form != nil && form.Name != "" {
+		return form.Name
+	}
+	return views.Readable(slug)
+}

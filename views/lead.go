@@ -1,0 +1,264 @@
+package views
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Lead is the page of one lead.
+type Lead struct {
+	Meta                                            PageMeta
+	Card                                            Card
+	Reference                                       string
+	Region, PostalCode, Language, Campaign, PageURL string
+	Now                                             time.Time
+	Mine, Offered, Claimable                        bool
+	Holder                                          string // name, "you", or empty
+	Contact                                         SeenContact
+	Why                                             *Why // nil: not routed yet
+	Timeline                                        []Moment
+	Deliveries                                      []Delivery
+}
+
+// SeenContact is the contact as far as this viewer may see it: whole, masked or hidden.
+type SeenContact struct {
+	How     string
+	Contact Contact
+	Consent Consent
+	Answers []Answer
+}
+
+// Answer is one of the form's own fields.
+type Answer struct{ Name, Value string }
+
+// SortAnswers puts answers in a fixed order.
+func SortAnswers(a []Answer) {
+	slices.SortFunc(a, func(x, y Answer) int { return strings.Compare(x.Name, y.Name) })
+}
+
+// Consent is what the visitor allowed.
+type Consent struct {
+	Phone, Email, SMS bool
+	TextVersion       string
+}
+
+func (c Consent) sentence() string {
+	var may []string
+	for _, x := range []struct {
+		ok   bool
+		word string
+	}{{c.Phone, "call"}, {c.Email, "email"}, {c.SMS, "text"}} {
+		if x.ok {
+			may = append(may, x.word)
+		}
+	}
+	if len(may) == 0 {
+		return "No box ticked."
+	}
+	s := "You may " + strings.Join(may, ", ") + "."
+	if c.TextVersion != "" {
+		s += " Text " + c.TextVersion + "."
+	}
+	return s
+}
+
+// Why explains the first routing decision.
+type Why struct {
+	Version    int64
+	Rule, Pool string
+	At         time.Time
+	Candidates []Candidate
+	RunnersUp  []RunnerUp
+}
+
+// Candidate is one rep who was considered.
+type Candidate struct{ Name, Outcome, Reason string }
+
+func (c Candidate) chip() (kind, icon, word string) {
+	switch c.Outcome {
+	case "chosen":
+		return "ok", "check", "Chosen"
+	case "eligible":
+		return "info", "disc", "Could take it"
+	}
+	return "hold", "pause", "Skipped"
+}
+
+// RunnerUp is a rule that matched and lost.
+type RunnerUp struct{ Rule, Lost string }
+
+// Delivery is what one connection knows of the lead.
+type Delivery struct {
+	Connection, Kind         string
+	CRM                      bool
+	State                    string
+	Attempts                 int
+	RecordID, URL, LastError string
+	ConfirmedAt, DueAt       *time.Time
+}
+
+func (d Delivery) chip() (kind, icon, word string) {
+	place, start := "chat", "Chat"
+	if d.CRM {
+		place, start = "CRM", "CRM"
+	}
+	switch d.State {
+	case "delivered", "merged":
+		return "ok", "check", "In " + place
+	case "conflict":
+		return "warn", "equal", "Changed in " + place
+	case "quarantined":
+		return "danger", "circle-x", start + " refused"
+	case "saving":
+		return "hold", "rotate-cw", fmt.Sprintf("Saving, try %d", d.Attempts+1)
+	}
+	return "none", "circle-dashed", "Not in " + place + " yet"
+}
+
+// Moment is one line of the timeline.
+type Moment struct {
+	At     time.Time
+	Since  time.Duration // since the lead was accepted
+	Word   string
+	Detail string
+	Person bool // a person did it, not the system
+}
+
+// In shows the moment by the same clock as another time.
+func (m Moment) In(like time.Time) Moment {
+	m.At = m.At.In(like.Location())
+	return m
+}
+
+// clock is the time of day, to the millisecond within the first minute.
+func (m Moment) clock() string {
+	if m.Since < time.Minute {
+		return m.At.Format("15:04:05.000")
+	}
+	return m.At.Format("15:04")
+}
+
+func (m Moment) after() string {
+	switch {
+	case m.Since < time.Second:
+		return fmt.Sprintf("%d ms", m.Since.Milliseconds())
+	case m.Since < time.Minute:
+		return fmt.Sprintf("%.1f s", m.Since.Seconds())
+	}
+	return Clock(m.Since)
+}
+
+// MomentOf words an event. who is the rep concerned, data what the event carries.
+func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[string]any) Moment {
+	m := Moment{At: at, Since: max(0, at.Sub(accepted))}
+	text := func(key string) string {
+		if v, ok := data[key]; ok && v != nil {
+			return fmt.Sprint(v)
+		}
+		return ""
+	}
+	switch kind {
+	case "accepted":
+		m.Word, m.Detail = "Stored", "safely, before the visitor was told"
+	case "routed":
+		m.Word, m.Detail = "Routed", joined(quoted("rule ", text("rule")), prefixed("version ", text("version")), prefixed("to ", pool))
+	case "offered":
+		m.Word, m.Detail = "Offered", joined(prefixed("to ", who), cause(text("cause")))
+	case "pooled":
+		m.Word, m.Detail = "Open to the pool", joined(pool, cause(text("cause")))
+	case "waiting":
+		m.Word, m.Detail = "Waiting", joined("nobody free", pool)
+	case "offer_ended":
+		m.Word, m.Detail = "Offer ended", joined(who, Readable(text("state")), Readable(text("reason")))
+	case "claimed":
+		m.Word, m.Detail, m.Person = "Claimed", joined(prefixed("by ", who), text("by")), true
+	case "touched":
+		m.Word, m.Detail, m.Person = "First touch", OutcomeWord(text("disposition")), true
+	case "outcome":
+		m.Word, m.Detail, m.Person = "Outcome", joined(OutcomeWord(text("disposition")), prefixed("by ", who)), true
+	case "repeated":
+		m.Word, m.Detail, m.Person = "Sent again", "the same person sent the form once more", true
+	case "amended":
+		m.Word, m.Detail, m.Person = "Corrected", "the visitor added or changed answers", true
+	case "crm_saving":
+		m.Word, m.Detail = "CRM slow", joined(text("connection"), prefixed("try ", text("attempts")), text("reason"))
+	case "crm_written":
+		m.Word, m.Detail = "In CRM", joined(text("connection"), suffixed(text("ms"), " ms"))
+	case "crm_refused":
+		m.Word, m.Detail = "CRM refused", joined(text("connection"), text("reason"))
+	case "chat_posted":
+		m.Word, m.Detail = "Chat", joined(text("connection"), "card posted")
+	case "chat_updated":
+		m.Word, m.Detail = "Chat", joined(text("connection"), "card updated")
+	case "chat_refused":
+		m.Word, m.Detail = "Chat refused", joined(text("connection"), text("reason"))
+	default:
+		m.Word = Readable(kind)
+	}
+	return m
+}
+
+func prefixed(before, s string) string {
+	if s == "" {
+		return ""
+	}
+	return before + s
+}
+
+func suffixed(s, after string) string {
+	if s == "" {
+		return ""
+	}
+	return s + after
+}
+
+func quoted(before, s string) string {
+	if s == "" {
+		return ""
+	}
+	return before + "“" + s + "”"
+}
+
+// cause says why an offer was made, when it was not the first.
+func cause(c string) string {
+	switch c {
+	case "", "first":
+		return ""
+	case "timeout":
+		return "the one before ran out"
+	case "decline":
+		return "the one before was passed"
+	case "presence_lost":
+		return "the rep before went away"
+	case "overflow":
+		return "nobody free before"
+	case "drain":
+		return "somebody became free"
+	}
+	return Readable(c)
+}
+
+// TakenSentence tells a loser who won and by how much.
+func TakenSentence(name string, byMillis int64) string {
+	switch {
+	case byMillis <= 0:
+		return name + " took this before you."
+	case byMillis < 100:
+		return fmt.Sprintf("%s took this %d ms before you.", name, byMillis)
+	case byMillis < 60_000:
+		return fmt.Sprintf("%s took this %.1f s before you.", name, float64(byMillis)/1000)
+	}
+	return fmt.Sprintf("%s took this %s before you.", name, Clock(time.Duration(byMillis)*time.Millisecond))
+}
+
+func whyTitle(l Lead) string {
+	switch {
+	case l.Mine:
+		return "Why you"
+	case l.Holder != "":
+		return "Why " + l.Holder
+	}
+	return "Why here"
+}
