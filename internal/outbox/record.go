@@ -138,6 +138,7 @@ type leadFacts struct {
 }
 
 func (s *Store) recordRows(ctx context.Context, tx pgx.Tx, results []Result) ([]Applied, []leadFacts, error) {
+	results = cleaned(results)
 	cols := columnsOf(results)
 	batch := &pgx.Batch{}
 	if len(cols.crmLeads) > 0 {
@@ -202,9 +203,9 @@ func columnsOf(results []Result) columns {
 		c.token = append(c.token, r.Claimed.Token)
 		c.outcome = append(c.outcome, string(r.Outcome))
 		c.revision = append(c.revision, int32(r.Claimed.Revision)) //nolint:gosec // grows by one per change of a lead
-		c.recordID = append(c.recordID, clean(r.RecordID, 500))
-		c.url = append(c.url, clean(r.URL, 2000))
-		c.reason = append(c.reason, clean(r.Reason, 500))
+		c.recordID = append(c.recordID, r.RecordID)
+		c.url = append(c.url, r.URL)
+		c.reason = append(c.reason, r.Reason)
 		c.wait = append(c.wait, r.Wait.Seconds())
 		c.uncount = append(c.uncount, r.Uncount)
 		c.notSent = append(c.notSent, r.NotSent)
@@ -215,6 +216,16 @@ func columnsOf(results []Result) columns {
 		}
 	}
 	return c
+}
+
+// cleaned is a copy with texts that can be stored.
+func cleaned(results []Result) []Result {
+	all := make([]Result, len(results))
+	for i, r := range results {
+		r.RecordID, r.URL, r.Reason = clean(r.RecordID, 500), clean(r.URL, 2000), clean(r.Reason, 500)
+		all[i] = r
+	}
+	return all
 }
 
 // clean makes a text from outside storable: PostgreSQL refuses NUL bytes and broken UTF-8, and nobody needs more than a few lines.
