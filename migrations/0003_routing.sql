@@ -34,10 +34,11 @@ CREATE TABLE offer (
     lead_id    uuid NOT NULL,
     attempt    integer NOT NULL,
     kind       text NOT NULL CHECK (kind IN ('exclusive','pool')),
+    rung       text NOT NULL DEFAULT 'turn' CHECK (rung IN ('person','turn','pool','last_resort')), -- where on the ladder it stands
     pool       text NOT NULL,
     rep_id     uuid,                                 -- only for exclusive
     state      text NOT NULL DEFAULT 'open' CHECK (state IN ('open','accepted','declined','timed_out','withdrawn')),
-    cause      text NOT NULL,                        -- first, timeout, decline, presence_lost, overflow, drain, deactivated
+    cause      text NOT NULL,                        -- what led to it: first, timeout, decline, presence_lost, deactivated, overflow, drain
     offered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     deadline   timestamptz,                          -- null: stays open
     ended_at   timestamptz,
@@ -47,3 +48,7 @@ CREATE TABLE offer (
 CREATE UNIQUE INDEX offer_open ON offer (lead_id) WHERE state = 'open';
 CREATE INDEX offer_deadline ON offer (deadline) WHERE state = 'open' AND deadline IS NOT NULL;
 CREATE INDEX offer_rep_open ON offer (rep_id) WHERE state = 'open' AND rep_id IS NOT NULL;
+
+-- What a rep has in hand, and took today: asked at each allocation in pools with limits.
+CREATE INDEX lead_in_hand ON lead (rep_id) WHERE stage = 'claimed';
+CREATE INDEX lead_claimed_at ON lead (rep_id, claimed_at) WHERE claimed_at IS NOT NULL;

@@ -1,0 +1,246 @@
+package dispatch
+
+import (
+	"fmt"
+
+	"leadline/internal/lead"
+	"leadline/internal/rep"
+	"leadline/internal/routing"
+)
+
+// candidateLine is one line of a trace: what became of a rep, and where when it was not in the pool decided on.
+type candidateLine struct {
+	routing.Verdict
+	Pool string `json:"pool,omitempty"`
+}
+
+// allocate finds a place for every task, in order: each sees what those before it took.
+//
+// It is the one part that runs rules on what a visitor sent. A panic there is a bug, but it must cost one lead a detour and
+// not stop everybody's: it comes back as an error, and the batch is taken apart.
+func (w *world) allocate(batch []*task) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &poisonError{fmt.Errorf("allocate: %v", r)}
+		}
+	}()
+	for _, t := range batch {
+		w.place(t)
+	}
+	return nil
+}
+
+// place climbs the ladder to the first step that somebody can take. It leaves t.to nil when a waiting lead must go on waiting.
+func (w *world) place(t *task) {
+	first := t.home(w.table)
+	if first == nil {
+		t.wait("")
+		return
+	}
+	if t.attempt < first.Offer.Attempts {
+		for _, s := range remaining(ladder(w.table, first, t.decision.Rep), t) {
+			if t.to = w.try(t, s); t.to != nil {
+				if t.to.pool != first.Slug && t.to.pool != t.pool {
+					t.cause = causeOverflow
+				}
+				return
+			}
+		}
+	}
+	t.wait(first.Slug)
+}
+
+// home is the pool that a lead belongs to: the one decided on, or what the rules say today if that pool is no more.
+func (t *task) home(table *routing.Table) *routing.Pool {
+	if p := table.Pool(t.decision.Pool); p != nil {
+		return p
+	}
+	return table.Pool(table.Decide(t.facts, t.facts.AcceptedAt).Pool)
+}
+
+func (t *task) wait(pool string) {
+	if t.stage != lead.StageWaiting || t.pool != pool {
+		t.to = &placement{stage: lead.StageWaiting, pool: pool}
+	}
+}
+
+// try gives the offer of one step, or nil when nobody can take it now.
+func (w *world) try(t *task, s step) *placement {
+	switch s.rung {
+	case rungPerson:
+		return w.tryOne(t, s, canTakeOffers)
+	case rungLastResort:
+		return w.tryOne(t, s, canBeCalledUpon)
+	case rungTurn:
+		return w.tryTurn(t, s)
+	case rungPool:
+		return w.tryPool(t, s)
+	}
+	return nil
+}
+
+func (w *world) tryOne(t *task, s step, able func(*world, *person) string) *placement {
+	who := w.reps[s.rep]
+	if who == nil {
+		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "skipped", Reason: "no such rep"}})
+		return nil
+	}
+	if reason := able(w, who); reason != "" {
+		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "skipped", Reason: reason}})
+		return nil
+	}
+	reason := "named by the rule"
+	if s.rung == rungLastResort {
+		reason = "last resort"
+	}
+	t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "chosen", Reason: reason}})
+	return who.take(s)
+}
+
+func (w *world) tryTurn(t *task, s step) *placement {
+	if !s.pool.Hours.Open(w.now) {
+		t.explain(s, closed(s.pool))
+		return nil
+	}
+	st := w.pools[s.pool.Slug]
+	st.refresh(w, t)
+	winner, verdicts := routing.Allocate(s.pool, st.cands, w.now)
+	t.explain(s, verdicts)
+	if winner < 0 {
+		return nil
+	}
+	st.dirty = true
+	return w.reps[s.pool.Members[winner].Rep].take(s)
+}
+
+// take gives a rep an exclusive offer.
+func (p *person) take(s step) *placement {
+	p.open++
+	p.today++
+	id := p.ID
+	return &placement{stage: lead.StageOffered, pool: s.pool.Slug, rung: s.rung, repID: &id, terms: s.pool.Offer.Exclusive}
+}
+
+// tryPool opens a lead to everybody in a pool. In a pool without turns it may stay open for good if there is nowhere else to go.
+func (w *world) tryPool(t *task, s step) *placement {
+	if !s.pool.Hours.Open(w.now) {
+		if !takesTurns(s.pool) {
+			t.explain(s, closed(s.pool))
+		}
+		return nil
+	}
+	offer := &placement{stage: lead.StageOffered, pool: s.pool.Slug, rung: s.rung, terms: s.pool.Offer.Pool}
+	if !takesTurns(s.pool) {
+		st := w.pools[s.pool.Slug]
+		st.refresh(w, t)
+		_, verdicts := routing.Allocate(s.pool, st.cands, w.now)
+		t.explain(s, verdicts)
+		if w.table.Pool(s.pool.Overflow) == nil {
+			offer.terms = 0
+			return offer
+		}
+	}
+	if !w.someoneIn(s.pool) {
+		return nil
+	}
+	return offer
+}
+
+// someoneIn tells whether any member would see an offer to the whole pool and may take it.
+func (w *world) someoneIn(p *routing.Pool) bool {
+	st := w.pools[p.Slug]
+	st.refresh(w, nil)
+	for _, c := range st.cands {
+		if c.Rep.Presence == rep.Focus {
+			c.Rep.Presence = rep.Available // keeps turns away, not the pool
+		}
+		if ok, _ := routing.Eligible(p, c, w.now); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// canTakeOffers says why a rep cannot get an offer by name; empty: can.
+func canTakeOffers(w *world, p *person) string {
+	switch {
+	case !p.Active:
+		return "not active"
+	case !p.TakesOffers():
+		return "presence is " + string(p.Presence)
+	case !p.Reachable(w.now):
+		return "not reachable"
+	case !p.InHours(w.now):
+		return "outside working hours"
+	}
+	return ""
+}
+
+// canBeCalledUpon is canTakeOffers for the last resort, whose working hours do not count.
+func canBeCalledUpon(w *world, p *person) string {
+	switch {
+	case !p.Active:
+		return "not active"
+	case !p.TakesFromPool():
+		return "presence is " + string(p.Presence)
+	case !p.Reachable(w.now):
+		return "not reachable"
+	}
+	return ""
+}
+
+func closed(p *routing.Pool) []routing.Verdict {
+	out := make([]routing.Verdict, len(p.Members))
+	for i, m := range p.Members {
+		out[i] = routing.Verdict{Rep: m.Rep, Outcome: "skipped", Reason: "the pool is closed at this hour"}
+	}
+	return out
+}
+
+// explain adds to the trace of a first decision.
+func (t *task) explain(s step, verdicts []routing.Verdict) {
+	if t.decided {
+		return
+	}
+	elsewhere := ""
+	if s.pool.Slug != t.decision.Pool {
+		elsewhere = s.pool.Slug
+	}
+	for _, v := range verdicts {
+		t.trace = append(t.trace, candidateLine{v, elsewhere})
+	}
+}
+
+// ready tells whether leads that wait in a pool could be offered to somebody now. That only some rep in focus is there counts
+// for nothing: the queue is open to them already.
+func (w *world) ready(first *routing.Pool) bool {
+	for _, s := range ladder(w.table, first, "") {
+		switch {
+		case s.rung == rungLastResort:
+			if who := w.reps[s.rep]; who != nil && canBeCalledUpon(w, who) == "" {
+				return true
+			}
+		case !s.pool.Hours.Open(w.now):
+		case s.rung == rungTurn:
+			if w.anyTurn(s.pool) {
+				return true
+			}
+		case !takesTurns(s.pool):
+			if w.table.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *world) anyTurn(p *routing.Pool) bool {
+	st := w.pools[p.Slug]
+	st.refresh(w, nil)
+	for _, c := range st.cands {
+		if ok, _ := routing.Eligible(p, c, w.now); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,250 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/postgres"
+)
+
+// The codes of Conflict faults.
+const (
+	CodeLostRace    = "lost_race"    // somebody else has it; Extra names the winner
+	CodeExpired     = "expired"      // the rep's offer ran out
+	CodeMovedOn     = "moved_on"     // the lead is somewhere else by now
+	CodeNotEligible = "not_eligible" // this rep may not take it
+)
+
+// ClaimRequest is a rep's wish to take a lead.
+type ClaimRequest struct {
+	LeadID  uuid.UUID
+	RepID   uuid.UUID
+	Attempt int    // the offer that the rep saw; 0: whatever is current
+	By      string // console, api or slack
+}
+
+// Won says that the lead is the rep's. Already: it was before this call.
+type Won struct {
+	LeadID  uuid.UUID
+	Attempt int
+	At      time.Time
+	Already bool
+}
+
+// Claim gives a lead to a rep, or says why not: a Conflict with one of the codes above, or NotFound. Exactly one rep can win;
+// the row lock on the lead decides. Repeating a claim that won is harmless.
+func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Won, error) {
+	var won Won
+	err := s.act(ctx, func(tx pgx.Tx) (effects, error) {
+		c, err := readClaim(ctx, tx, r)
+		if err != nil {
+			return effects{}, err
+		}
+		if c.holder != nil && *c.holder == r.RepID {
+			won = Won{LeadID: r.LeadID, Attempt: c.attempt, At: c.claimedAt, Already: true}
+			return effects{}, nil
+		}
+		if err := s.judge(c, r); err != nil {
+			return effects{}, err
+		}
+		won = Won{LeadID: r.LeadID, Attempt: c.attempt}
+		return s.give(ctx, tx, c, r, &won.At)
+	})
+	if err != nil {
+		return Won{}, err
+	}
+	return won, nil
+}
+
+// claim is a lead as its claimant finds it, locked.
+type claim struct {
+	stage     lead.Stage
+	pool      string
+	attempt   int
+	holder    *uuid.UUID
+	claimedAt time.Time
+	since     time.Duration // since it was claimed
+
+	open      bool // an offer of the current attempt is open
+	offeredTo *uuid.UUID
+	late      bool // its deadline has passed
+
+	asked string // state of the offer that the rep saw; empty: none, or not the rep's
+
+	repEmail  string
+	repActive bool
+	winner    string // e-mail and name of the holder
+	winnerIs  string
+}
+
+// readClaim locks the lead, and only then reads the rest: what stood in the way of the lock has changed it.
+func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
+	c := &claim{}
+	var claimedAt *time.Time
+	var since *float64
+	batch := &pgx.Batch{}
+	batch.Queue(`SELECT stage, pool, attempt, rep_id FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&c.stage, &c.pool, &c.attempt, &c.holder), "There is no such lead.")
+	})
+	batch.Queue(`SELECT claimed_at, extract(epoch FROM clock_timestamp() - claimed_at)::double precision, coalesce(r.email, ''), coalesce(r.name, '')
+		FROM lead l LEFT JOIN rep r ON r.id = l.rep_id WHERE l.id = $1`, r.LeadID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&claimedAt, &since, &c.winner, &c.winnerIs)
+	})
+	batch.Queue(`SELECT o.rep_id, o.state = 'open', coalesce(o.deadline <= clock_timestamp(), false)
+		FROM offer o JOIN lead l ON l.id = o.lead_id AND l.attempt = o.attempt WHERE l.id = $1`, r.LeadID).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&c.offeredTo, &c.open, &c.late}, func() error { return nil })
+		return err
+	})
+	batch.Queue(`SELECT state FROM offer WHERE lead_id = $1 AND attempt = $2 AND rep_id = $3`, r.LeadID, r.Attempt, r.RepID).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&c.asked}, func() error { return nil })
+		return err
+	})
+	batch.Queue(`SELECT email, active FROM rep WHERE id = $1`, r.RepID).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&c.repEmail, &c.repActive), "There is no such rep.")
+	})
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read lead %s for a claim: %w", r.LeadID, err)
+	}
+	if claimedAt != nil && since != nil {
+		c.claimedAt, c.since = *claimedAt, time.Duration(*since*float64(time.Second))
+	}
+	return c, nil
+}
+
+// missing turns an absent row into a fault for people.
+func missing(err error, message string) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fault.New(fault.NotFound, "%s", message)
+	}
+	return err
+}
+
+// judge says why a rep cannot have a lead; nil: can.
+func (s *Service) judge(c *claim, r ClaimRequest) error {
+	switch {
+	case c.holder != nil:
+		return c.lost()
+	case !c.repActive:
+		return conflict(CodeNotEligible, "Your rep account is switched off, so you cannot take leads.")
+	case c.stage != lead.StageOffered && c.stage != lead.StageWaiting:
+		return conflict(CodeMovedOn, "This lead cannot be taken now.")
+	case r.Attempt != 0 && r.Attempt != c.attempt:
+		if c.asked == stateTimedOut {
+			return conflict(CodeExpired, "The time for this offer ran out. The lead has moved on.")
+		}
+		return conflict(CodeMovedOn, "This lead has moved on since you saw it.")
+	case c.stage == lead.StageOffered && !c.open:
+		return conflict(CodeMovedOn, "This lead has moved on since you saw it.")
+	case c.stage == lead.StageOffered && c.offeredTo != nil:
+		switch {
+		case *c.offeredTo != r.RepID:
+			return conflict(CodeMovedOn, "This lead is offered to somebody else right now.")
+		case c.late:
+			return conflict(CodeExpired, "The time for this offer has just run out.")
+		}
+		return nil
+	}
+	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.repEmail), c.pool) {
+		return conflict(CodeNotEligible, "This lead is in a pool that you are not in.")
+	}
+	return nil
+}
+
+func conflict(code, message string) error {
+	return &fault.Error{Kind: fault.Conflict, Code: code, Message: message}
+}
+
+// lost names the winner, so that losing a race is no riddle.
+func (c *claim) lost() error {
+	name := c.winnerIs
+	if name == "" {
+		name = "Somebody else"
+	}
+	return &fault.Error{
+		Kind: fault.Conflict, Code: CodeLostRace, Message: fmt.Sprintf("%s took this %s before you.", name, ago(c.since)),
+		Extra: map[string]any{"winner": map[string]string{"email": c.winner, "name": c.winnerIs}, "by_ms": max(c.since.Milliseconds(), 0)},
+	}
+}
+
+// ago is a short time in words.
+func ago(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", max(d.Seconds(), 0.1))
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", d.Hours())
+}
+
+// give writes the claim.
+func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest, at *time.Time) (effects, error) {
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE lead SET stage = 'claimed', rep_id = $2, claimed_at = clock_timestamp(), revision = revision + 1
+		WHERE id = $1 RETURNING claimed_at`, r.LeadID, r.RepID).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
+	batch.Queue(`UPDATE offer SET state = 'accepted', ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
+	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)
+	}
+	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, r.LeadID)
+	if err != nil {
+		return effects{}, err
+	}
+	rows := &eventRows{}
+	if c.open {
+		if err := rows.add(r.LeadID, lead.EventOfferEnded, c.pool, c.offeredTo, c.attempt, map[string]any{"state": "accepted", "reason": ""}); err != nil {
+			return effects{}, err
+		}
+	}
+	if err := rows.add(r.LeadID, lead.EventClaimed, c.pool, &r.RepID, c.attempt, map[string]any{"by": r.By}); err != nil {
+		return effects{}, err
+	}
+	return effects{events: true, claimed: claimed}, rows.append(ctx, tx)
+}
+
+// How long an action of a person waits for a lead that dispatch or somebody else has locked, and how often it tries.
+const (
+	actLockWait = "400ms"
+	actTries    = 3
+)
+
+// act runs what a person asked for in one transaction, again when it lost a deadlock or could not get a lock, and announces its
+// effects once committed.
+func (s *Service) act(ctx context.Context, f func(pgx.Tx) (effects, error)) error {
+	for try := 1; ; try++ {
+		var e effects
+		err := postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+actLockWait+`'`); err != nil {
+				return fmt.Errorf("limit waiting for locks: %w", err)
+			}
+			var err error
+			e, err = f(tx)
+			return err
+		})
+		switch {
+		case err == nil:
+			s.announce(e)
+			if e.nearest > 0 {
+				poke(s.rearm)
+			}
+			return nil
+		case !isTransient(err):
+			return err
+		case try == actTries:
+			busy := fault.Wrap(fault.Unavailable, err, "This lead is busy. Try again in a moment.")
+			busy.RetryAfter = time.Second
+			return busy
+		}
+	}
+}

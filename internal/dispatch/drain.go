@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/routing"
+)
+
+// waitingPoolsSQL lists the pools in which leads wait, by jumping along the index instead of reading every lead.
+const waitingPoolsSQL = `
+WITH RECURSIVE p(pool) AS (
+    (SELECT pool FROM lead WHERE stage = 'waiting' ORDER BY pool LIMIT 1)
+    UNION ALL
+    SELECT (SELECT l.pool FROM lead l WHERE l.stage = 'waiting' AND l.pool > p.pool ORDER BY l.pool LIMIT 1) FROM p WHERE p.pool IS NOT NULL
+)
+SELECT pool FROM p WHERE pool IS NOT NULL`
+
+// Hot leads first, then the oldest. Leads that used up their attempts stay in the queue, where everybody in the pool can take
+// them. The second condition finds leads for the persons named by a rule, wherever they wait.
+const drainSQL = `SELECT ` + taskColumns + ` FROM lead l
+WHERE l.stage = 'waiting' AND ($2::uuid[] IS NULL OR l.id = ANY($2)) AND NOT l.id = ANY($9::uuid[])
+  AND (EXISTS (SELECT FROM unnest($4::text[], $5::integer[]) AS p(slug, attempts) WHERE p.slug = l.pool AND l.attempt < p.attempts
+        AND (l.pool = ANY($6::text[])
+          OR cardinality($7::text[]) > 0 AND EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND d.trace->>'rep' = ANY($7))))
+    OR $8 AND l.pool <> ALL($4))
+ORDER BY l.intent = 'high' DESC, l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
+
+// drain says which waiting leads are worth a look.
+type drain struct {
+	known    []string // the pools of this configuration
+	attempts []int32  // how many offers a lead of each may have had
+	ready    []string // pools in which somebody can be offered a lead
+	people   []string // e-mail addresses of persons named by rules who can take leads now
+	strays   bool     // also leads whose pool no configuration knew
+}
+
+func (d *drain) empty() bool { return len(d.ready) == 0 && len(d.people) == 0 && !d.strays }
+
+// survey looks, without any lock, for waiting leads that could be placed now.
+func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, newVersion bool) (*drain, error) {
+	rows, err := tx.Query(ctx, waitingPoolsSQL)
+	if err != nil {
+		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
+	}
+	waiting, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
+	}
+	d := &drain{known: []string{}, attempts: []int32{}, ready: []string{}, people: []string{}}
+	if len(waiting) == 0 {
+		return d, nil
+	}
+	v := newInvolved()
+	for _, slug := range waiting {
+		v.add(table, table.Pool(slug))
+		d.strays = d.strays || newVersion && table.Pool(slug) == nil
+	}
+	named := map[string]bool{}
+	for _, r := range table.Rules() {
+		if r.Then.Rep != "" {
+			named[r.Then.Rep] = true
+			v.person(r.Then.Rep, false)
+		}
+	}
+	w := &world{table: table}
+	if err := w.readReps(ctx, tx, v); err != nil {
+		return nil, err
+	}
+	for _, slug := range waiting {
+		if p := table.Pool(slug); p != nil && w.ready(p) {
+			d.ready = append(d.ready, slug)
+		}
+	}
+	for _, email := range slices.Sorted(maps.Keys(named)) {
+		if who := w.reps[email]; who != nil && canTakeOffers(w, who) == "" {
+			d.people = append(d.people, email)
+		}
+	}
+	for _, p := range table.Pools() {
+		d.known, d.attempts = append(d.known, p.Slug), append(d.attempts, int32(p.Offer.Attempts)) //nolint:gosec // a small number of the configuration
+	}
+	return d, nil
+}
+
+// waitingLeads are leads in the waiting queues that somebody can be offered now.
+func (s *Service) waitingLeads(d *drain, parked []uuid.UUID) source {
+	return func(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
+		rows, err := tx.Query(ctx, drainSQL, s.Node, only, batchSize, d.known, d.attempts, d.ready, d.people, d.strays, parked)
+		if err != nil {
+			return nil, fmt.Errorf("claim waiting leads: %w", err)
+		}
+		batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+			t, err := scanTask(row)
+			t.cause = causeDrain
+			return t, err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("claim waiting leads: %w", err)
+		}
+		return batch, nil
+	}
+}

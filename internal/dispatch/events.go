@@ -1,0 +1,111 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
+)
+
+// eventRows collects events for one call of append_events.
+type eventRows struct {
+	leads    []uuid.UUID
+	kinds    []string
+	pools    []string
+	reps     []*uuid.UUID
+	attempts []int32
+	data     []json.RawMessage
+}
+
+func (r *eventRows) add(id uuid.UUID, kind lead.EventKind, pool string, repID *uuid.UUID, attempt int, data map[string]any) error {
+	body, err := json.Marshal(data)
+	if err != nil {
+		return &poisonError{fmt.Errorf("encode an event: %w", err)}
+	}
+	r.leads, r.kinds, r.pools = append(r.leads, id), append(r.kinds, string(kind)), append(r.pools, pool)
+	r.reps, r.attempts, r.data = append(r.reps, repID), append(r.attempts, int32(attempt)), append(r.data, body) //nolint:gosec // number of an offer
+	return nil
+}
+
+// append writes the events. It must be the last statement before COMMIT: from here on every other writer of events waits.
+func (r *eventRows) append(ctx context.Context, tx pgx.Tx) error {
+	if len(r.leads) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `SELECT append_events($1, $2, $3, $4, $5, $6)`, r.leads, r.kinds, r.pools, r.reps, r.attempts, r.data)
+	if err != nil {
+		return fmt.Errorf("append %d events: %w", len(r.leads), err)
+	}
+	return nil
+}
+
+// eventsOf tells what became of a batch, lead by lead.
+func eventsOf(batch []*task) (*eventRows, error) {
+	rows := &eventRows{}
+	for _, t := range batch {
+		if t.to == nil {
+			continue
+		}
+		if err := t.events(rows); err != nil {
+			return nil, err
+		}
+	}
+	return rows, nil
+}
+
+func (t *task) events(rows *eventRows) error {
+	if t.endState != "" {
+		data := map[string]any{"state": t.endState, "reason": t.reason}
+		if t.missed > 0 {
+			data["missed"] = t.missed
+		}
+		if t.away {
+			data["away"] = true
+		}
+		if err := rows.add(t.id, lead.EventOfferEnded, t.ended.pool, t.ended.repID, t.ended.attempt, data); err != nil {
+			return err
+		}
+	}
+	if t.routed() {
+		data := map[string]any{"version": t.decision.Version, "rule": t.decision.Rule}
+		if err := rows.add(t.id, lead.EventRouted, t.decision.Pool, nil, 0, data); err != nil {
+			return err
+		}
+	}
+	data := map[string]any{"cause": t.cause}
+	if t.to.deadline != nil {
+		data["deadline"] = t.to.deadline.Format(time.RFC3339Nano)
+	}
+	kind := lead.EventWaiting
+	switch {
+	case t.to.repID != nil:
+		kind = lead.EventOffered
+	case t.to.offered():
+		kind = lead.EventPooled
+	}
+	if t.to.rung == rungLastResort {
+		data["last_resort"] = true
+	}
+	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.attempt, data)
+}
+
+// deliver writes the deliveries of leads that the destinations have not heard of.
+func (s *Service) deliver(ctx context.Context, tx pgx.Tx, snap Snapshot, batch []*task) ([]outbox.Claimed, error) {
+	var ids []uuid.UUID
+	var hot []bool
+	for _, t := range batch {
+		if t.to != nil && t.unheard() {
+			ids, hot = append(ids, t.id), append(hot, t.hot())
+		}
+	}
+	if len(ids) == 0 || len(snap.Targets) == 0 {
+		return nil, nil
+	}
+	return s.Outbox.Insert(ctx, tx, s.Node, ids, hot, snap.Targets)
+}

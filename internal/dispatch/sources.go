@@ -1,0 +1,103 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/rep"
+)
+
+// batchSize bounds one dispatch transaction.
+const batchSize = 256
+
+// source takes leads that need a place and locks their rows; rows that somebody else holds are left for the next time. only
+// restricts it to some leads; nil: any.
+type source func(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error)
+
+const newSQL = `SELECT ` + taskColumns + ` FROM lead l
+WHERE l.stage = 'new' AND (l.node = $1 OR l.dispatch_lease < clock_timestamp()) AND ($2::uuid[] IS NULL OR l.id = ANY($2))
+ORDER BY l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
+
+// newLeads are leads of this process, and those whose process did not dispatch them in time.
+func (s *Service) newLeads(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
+	rows, err := tx.Query(ctx, newSQL, s.Node, only, batchSize)
+	if err != nil {
+		return nil, fmt.Errorf("claim new leads: %w", err)
+	}
+	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+		t, err := scanTask(row)
+		t.cause = causeFirst
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim new leads: %w", err)
+	}
+	return batch, nil
+}
+
+// The offer's attempt is compared with the lead's: a lead that moved on while we looked is re-read under its lock, its offer
+// is not, and only the comparison tells that this offer is no longer the one that counts.
+const dueSQL = `SELECT ` + taskColumns + `, o.kind FROM offer o JOIN lead l ON l.id = o.lead_id
+WHERE o.state = 'open' AND o.deadline <= clock_timestamp() AND l.stage = 'offered' AND l.attempt = o.attempt
+  AND ($2::uuid[] IS NULL OR l.id = ANY($2))
+ORDER BY o.deadline LIMIT $3 FOR UPDATE OF l SKIP LOCKED`
+
+// dueOffers are leads whose offer ran out.
+func (s *Service) dueOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
+	rows, err := tx.Query(ctx, dueSQL, s.Node, only, batchSize)
+	if err != nil {
+		return nil, fmt.Errorf("claim offers that ran out: %w", err)
+	}
+	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+		var kind string
+		t, err := scanTask(row, &kind)
+		t.cause, t.endState, t.reason = causeTimeout, stateTimedOut, "not answered in time"
+		if kind == rungPool.kind() {
+			t.reason = "nobody in the pool took it in time"
+		}
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim offers that ran out: %w", err)
+	}
+	return batch, nil
+}
+
+const lostSQL = `SELECT ` + taskColumns + `, coalesce(r.active, false), coalesce(r.presence, '')
+FROM offer o JOIN lead l ON l.id = o.lead_id LEFT JOIN rep r ON r.id = o.rep_id
+WHERE o.state = 'open' AND o.rep_id IS NOT NULL AND l.stage = 'offered' AND l.attempt = o.attempt
+  AND ($2::uuid[] IS NULL OR l.id = ANY($2))
+  AND (r.id IS NULL OR NOT r.active
+    OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung = 'last_resort')
+    OR r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= clock_timestamp() - $4::interval))
+ORDER BY l.id LIMIT $3 FOR UPDATE OF l SKIP LOCKED`
+
+// lostOffers are leads offered to somebody who can no longer answer: a lead never sticks to a rep who is gone.
+func (s *Service) lostOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
+	rows, err := tx.Query(ctx, lostSQL, s.Node, only, batchSize, rep.AwayAfter)
+	if err != nil {
+		return nil, fmt.Errorf("claim offers to absent reps: %w", err)
+	}
+	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+		var active bool
+		var presence rep.Presence
+		t, err := scanTask(row, &active, &presence)
+		t.cause, t.endState = causePresenceLost, stateWithdrawn
+		switch {
+		case !active:
+			t.cause, t.reason = causeDeactivated, "the rep is no longer active"
+		case presence == rep.Available:
+			t.reason = "connection to the rep's console was lost"
+		default:
+			t.reason = "the rep's presence is " + string(presence)
+		}
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim offers to absent reps: %w", err)
+	}
+	return batch, nil
+}

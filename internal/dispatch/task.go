@@ -1,0 +1,162 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/lead"
+	"leadline/internal/routing"
+)
+
+// Causes: why a lead needs a place. They stand on the offer and in its events.
+const (
+	causeFirst        = "first"
+	causeTimeout      = "timeout"
+	causeDecline      = "decline"
+	causePresenceLost = "presence_lost"
+	causeDeactivated  = "deactivated"
+	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
+	causeDrain        = "drain"
+)
+
+// States in which an offer ends here. Accepted is written by Claim.
+const (
+	stateDeclined  = "declined"
+	stateTimedOut  = "timed_out"
+	stateWithdrawn = "withdrawn"
+)
+
+// task is one lead, its row locked, that needs a place.
+type task struct {
+	id       uuid.UUID
+	facts    routing.Facts
+	stage    lead.Stage
+	pool     string
+	attempt  int
+	mine     bool // counted by this process's Waiting
+	cause    string
+	endState string // how its open offer ends; empty: it has none
+	reason   string // why, in words
+
+	// From loadHistory, for leads that had a decision before.
+	decided bool
+	history []past // oldest first
+
+	decision routing.Decision
+	trace    []candidateLine // of the first decision
+	ended    past            // the offer that ended now, when endState is set
+	missed   int             // the rep's misses in a row after this one
+	away     bool            // the rep was set away for it
+	to       *placement      // nil: its place does not change
+}
+
+func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }
+
+// past is an earlier offer of a lead.
+type past struct {
+	attempt int
+	rung    rung
+	pool    string
+	repID   *uuid.UUID
+	state   string
+}
+
+// placement is where a task goes: an offer, or the waiting queue of a pool.
+type placement struct {
+	stage    lead.Stage
+	pool     string
+	rung     rung       // only when offered
+	repID    *uuid.UUID // only for an exclusive offer
+	terms    time.Duration
+	deadline *time.Time // written by the database
+}
+
+func (p *placement) offered() bool { return p.stage == lead.StageOffered }
+
+const taskColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.postal_code, l.email_domain, l.domain_class, l.source,
+	l.language, l.accepted_at, l.stage, l.pool, l.attempt, l.node = $1`
+
+func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
+	t := &task{}
+	f := &t.facts
+	err := row.Scan(append([]any{
+		&t.id, &f.Form, &f.Intent, &f.Product, &f.Country, &f.Region, &f.PostalCode, &f.EmailDomain, &f.DomainClass,
+		&f.Source, &f.Language, &f.AcceptedAt, &t.stage, &t.pool, &t.attempt, &t.mine,
+	}, more...)...)
+	return t, err
+}
+
+const historySQL = `
+SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
+FROM unnest($1::uuid[]) AS t(id)
+JOIN decision d ON d.lead_id = t.id
+LEFT JOIN offer o ON o.lead_id = t.id
+ORDER BY d.lead_id, o.attempt`
+
+// loadHistory reads what was decided and offered before. It must run after the leads' rows are locked: only then nobody else
+// can add to it.
+func loadHistory(ctx context.Context, tx pgx.Tx, batch []*task) error {
+	byID := make(map[uuid.UUID]*task, len(batch))
+	var ids []uuid.UUID
+	for _, t := range batch {
+		if t.stage != lead.StageNew {
+			byID[t.id] = t
+			ids = append(ids, t.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, historySQL, ids)
+	if err != nil {
+		return fmt.Errorf("read the history of %d leads: %w", len(ids), err)
+	}
+	var (
+		id      uuid.UUID
+		d       routing.Decision
+		attempt *int
+		step    *rung
+		pool    *string
+		repID   *uuid.UUID
+		state   *string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
+		t := byID[id]
+		t.decided, t.decision = true, d
+		if attempt != nil {
+			p := past{attempt: *attempt, rung: *step, pool: *pool, state: *state}
+			if repID != nil {
+				holder := *repID
+				p.repID = &holder
+			}
+			t.history = append(t.history, p)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the history of %d leads: %w", len(ids), err)
+	}
+	return nil
+}
+
+// last gives the newest offer; ok is false when there was none.
+func (t *task) last() (past, bool) {
+	if len(t.history) == 0 {
+		return past{}, false
+	}
+	return t.history[len(t.history)-1], true
+}
+
+// offeredTo tells whether this lead was offered to a rep before.
+func (t *task) offeredTo(id uuid.UUID) bool {
+	for _, p := range t.history {
+		if p.repID != nil && *p.repID == id {
+			return true
+		}
+	}
+	return false
+}
