@@ -113,7 +113,7 @@ func (c *connection) gate(now time.Time, kind class) (probe bool, no *refusal) {
 	return false, nil
 }
 
-// spread is how long a job stays away while nothing gets through: 1 to 5 s, longer the more of them there are, because asking
+// spread is how long a job stays away while nothing gets through: 1 to 4 s, longer the more of them there are, because asking
 // costs the database. When the connection is back they are all called at once.
 func (c *connection) spread(now time.Time, kind class) time.Duration {
 	if kind == behind {
@@ -122,7 +122,7 @@ func (c *connection) spread(now time.Time, kind class) time.Duration {
 		}
 		c.turnedAway++
 	}
-	most := min(5*time.Second+time.Duration(c.turnedAway/20)*time.Second, 30*time.Second)
+	most := min(wholeMost+time.Duration(c.turnedAway/20)*time.Second, 30*time.Second)
 	return jitter(c.limits.ProbeEvery, max(most, c.limits.ProbeEvery))
 }
 

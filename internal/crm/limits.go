@@ -41,8 +41,9 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// wholeMost caps the back-off while it is the connection that fails: when it is back, nothing should sit out minutes.
-const wholeMost = 5 * time.Second
+// wholeMost caps the back-off while it is the connection that fails: when it is back, nothing should sit out minutes. River wakes
+// what sleeps for less than 5 s to the moment, and the rest by a scheduler that runs every 5 s.
+const wholeMost = 4 * time.Second
 
 // backoff is the wait before the next attempt, with full jitter.
 func (l Limits) backoff(attempts int, whole bool) time.Duration {

@@ -12,6 +12,8 @@ const (
 	tickEvery    = time.Second
 	gaugesEvery  = 5 * time.Second
 	renewTimeout = time.Second
+	// A job that was turned away just before is put to sleep a moment later; the second and third call find it.
+	callAgain = 3
 )
 
 // Run renews leases, records results and watches the connections until ctx ends. Calls in flight then get a short grace; what
@@ -84,13 +86,22 @@ func (w *Writer) watching(ctx context.Context) {
 	defer tick.Stop()
 	gauges := time.NewTicker(gaugesEvery)
 	defer gauges.Stop()
+	again := make(map[string]int) // connection to how often its jobs are to be called once more
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case slug := <-w.back:
+			w.o.Log.Info("the CRM connection works again", "connection", slug)
 			w.callBack(ctx, slug)
+			again[slug] = callAgain
 		case <-tick.C:
+			for slug, left := range again {
+				w.callBack(ctx, slug)
+				if again[slug] = left - 1; left == 1 {
+					delete(again, slug)
+				}
+			}
 			w.mu.Lock()
 			slugs := make([]string, 0, len(w.conns))
 			for slug := range w.conns {
@@ -107,7 +118,6 @@ func (w *Writer) watching(ctx context.Context) {
 }
 
 func (w *Writer) callBack(ctx context.Context, slug string) {
-	w.o.Log.Info("the CRM connection works again", "connection", slug)
 	err := w.o.Store.Hurry(ctx, w.o.DB.Jobs, slug)
 	if err == nil && w.hurry != nil {
 		err = w.hurry(ctx, slug)
