@@ -335,12 +335,8 @@ func runSandbox(ctx context.Context, c *call) error {
 
 // sandboxListener listens on loopback only: the sandbox's controls have no sign-in.
 func sandboxListener(ctx context.Context, addr string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("the sandbox needs host:port: %w", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("the sandbox listens on loopback only; give 127.0.0.1:PORT, not %s", addr)
+	if err := sandbox.CheckAddr(addr); err != nil {
+		return nil, err
 	}
 	return (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 }

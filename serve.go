@@ -111,8 +111,13 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 	}
 	p.hub = live.New(live.Options{
 		DB: db, Log: log, Now: c.now, Seen: reps.Seen,
-		Pools:           func(email string) []string { return p.playbook.Current().Table.PoolsOf(email) },
-		Goals:           func(pool string) time.Duration { return p.playbook.Current().FirstTouch(pool) },
+		Pools: func(email string) []string { return p.playbook.Current().Table.PoolsOf(email) },
+		Goals: func(pool string) time.Duration {
+			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+				return found.FirstTouch
+			}
+			return 0
+		},
 		PresenceChanged: func() { p.dispatch.PresenceChanged() },
 	})
 
