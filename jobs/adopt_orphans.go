@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"time"
 
-	"leadline/internal/outbox"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+
+	"leadline/internal/outbox"
 )
 
 // adoptOrphansArgs start a look for deliveries whose job got lost, by an operator's hand for example: no lead depends on a job row.

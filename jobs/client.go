@@ -9,14 +9,14 @@ import (
 	"log/slog"
 	"time"
 
-	"leadline/internal/crm"
-	"leadline/internal/outbox"
-	"leadline/internal/postgres"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
+
+	"leadline/internal/crm"
+	"leadline/internal/outbox"
+	"leadline/internal/postgres"
 )
 
 // The hot queue and its pickup: with River's defaults a job starts up to half a second late, with these within milliseconds. The

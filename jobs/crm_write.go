@@ -4,12 +4,12 @@ import (
 	"context"
 	"time"
 
-	"leadline/internal/crm"
-	"leadline/internal/outbox"
-
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"leadline/internal/crm"
+	"leadline/internal/outbox"
 )
 
 const (

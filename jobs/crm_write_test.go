@@ -17,15 +17,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
 	"leadline/internal/crm"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
 	"leadline/jobs"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 const secret = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdA=="
@@ -148,7 +148,7 @@ func quick() crm.Limits {
 
 func (w *world) start(node int64, limits crm.Limits) *process {
 	w.t.Helper()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	p := &process{node: node}
 	var client *jobs.Client
 	p.store = outbox.NewStore(func(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) error { return client.Enqueue(ctx, tx, refs) })

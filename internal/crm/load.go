@@ -7,11 +7,11 @@ import (
 	"sync"
 	"time"
 
-	"leadline/internal/lead"
-	"leadline/internal/outbox"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
 )
 
 // loader reads leads as they are at the moment of sending, with one query for all that wait at once.

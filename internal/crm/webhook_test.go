@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"leadline/internal/lead"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
-
-	"github.com/google/uuid"
 )
 
 func TestWebhook_AnswersMeanWhatTheContractSays(t *testing.T) {

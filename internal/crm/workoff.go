@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"leadline/internal/outbox"
-
 	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/outbox"
 )
 
 const (

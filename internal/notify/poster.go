@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	"leadline/internal/outbox"
-
 	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/outbox"
 )
 
 // poster works off the rows of one connection. Everything in it belongs to the goroutine of run.

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"leadline/internal/lead"
-	"leadline/internal/outbox"
-
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
 )
 
 // due is the condition of a chat row that anybody may work on now.

@@ -16,15 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
 	"leadline/internal/notify"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
 	"leadline/internal/sandbox"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // world is a notify service in front of the simulated Slack, with a man in the middle.
@@ -84,7 +84,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.service = notify.NewService(notify.Options{
 		DB: w.db, Store: w.store, Node: 1, PublicURL: "https://leads.example.com", Now: time.Now,
-		Log:         slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:         slog.New(slog.DiscardHandler),
 		HTTP:        outbound.New(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
 		Connections: func() []outbox.Connection { return []outbox.Connection{*w.settings.Load()} },
 		Limits: notify.Limits{

@@ -14,10 +14,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
-
-	"github.com/google/uuid"
 )
 
 const (

@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
-
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 type bench struct {
