@@ -34,7 +34,7 @@ func (b *builder) connections() {
 			b.refuses(path, what, "channel", d.Channel)
 		case "slack":
 			c.Destination = outbox.Chat
-			if d.BaseURL == slackURL {
+			if d.BaseURL = strings.TrimRight(d.BaseURL, "/"); d.BaseURL == slackURL {
 				d.BaseURL = ""
 			}
 			b.needs(path, what, "token", d.Token, "env:NAME")
@@ -81,7 +81,7 @@ func (b *builder) reference(path, what, text string) string {
 
 // baseURL checks an address that leads will be sent to.
 func (b *builder) baseURL(path, what string, text *string) string {
-	u, err := url.Parse(strings.TrimRight(*text, "/"))
+	u, err := url.Parse(*text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "" {
 		// The address is not repeated: one with a password in it would be.
 		b.fail(path, "url", "write it like https://crm.example.com/hooks/leads, without user and password", "%s: its base_url is no web address", what)

@@ -1,9 +1,11 @@
 package playbook
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"leadline/internal/fault"
@@ -29,10 +31,7 @@ func Check(cfg *Config) []Problem {
 		c.golden(table)
 	}
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
-		if a.File != b.File {
-			return 0
-		}
-		return a.Line - b.Line
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line)
 	})
 	return c.problems
 }

@@ -1,0 +1,82 @@
+package rep_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"leadline/internal/fault"
+	"leadline/internal/postgres/pgtest"
+	"leadline/internal/rep"
+)
+
+func TestStore_ConfigurationNeverTouchesPresence(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	store := rep.NewStore(pgtest.New(t).Gorm)
+	mia := rep.Rep{Email: "mia@example.com", Name: "Mia", Timezone: "Europe/Berlin", Hours: "Mon-Fri 09:00-17:30", Active: true}
+	if n, err := store.Upsert(ctx, []rep.Rep{mia}); err != nil || n != 1 {
+		t.Fatalf("insert changed %d rows: %v", n, err)
+	}
+	added, err := store.ByEmail(ctx, "MIA@example.com")
+	if err != nil || added.Presence != rep.Off || added.ID == uuid.Nil {
+		t.Fatalf("a new rep starts off: %+v, %v", added, err)
+	}
+	set, err := store.SetPresence(ctx, "mia@example.com", rep.Available, rep.ByConsole, "")
+	if err != nil || set.Presence != rep.Available || set.ReachableAt == nil {
+		t.Fatalf("set presence: %+v, %v", set, err)
+	}
+	if n, err := store.Upsert(ctx, []rep.Rep{mia}); err != nil || n != 0 {
+		t.Fatalf("an upsert of the same changed %d rows: %v", n, err)
+	}
+	mia.Name, mia.Active = "Mia Vogel", false
+	if n, err := store.Upsert(ctx, []rep.Rep{mia}); err != nil || n != 1 {
+		t.Fatalf("update changed %d rows: %v", n, err)
+	}
+	after, err := store.ByID(ctx, added.ID)
+	if err != nil || after.Name != "Mia Vogel" || after.Active || after.Presence != rep.Available {
+		t.Fatalf("after the update: %+v, %v", after, err)
+	}
+}
+
+func TestStore_SaysWhenThereIsNoSuchRepOrPresence(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	store := rep.NewStore(pgtest.New(t).Gorm)
+	if _, err := store.ByID(ctx, uuid.New()); !fault.Is(err, fault.NotFound) {
+		t.Errorf("ByID: %v", err)
+	}
+	if _, err := store.SetPresence(ctx, "nobody@example.com", rep.Away, rep.ByAPI, ""); !fault.Is(err, fault.NotFound) {
+		t.Errorf("SetPresence: %v", err)
+	}
+	if _, err := store.SetPresence(ctx, "nobody@example.com", "asleep", rep.ByAPI, ""); !fault.Is(err, fault.Invalid) {
+		t.Errorf("SetPresence with an unknown word: %v", err)
+	}
+}
+
+func TestStore_SeenTouchesAllAtOnce(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	store := rep.NewStore(pgtest.New(t).Gorm)
+	if _, err := store.Upsert(ctx, []rep.Rep{{Email: "a@example.com", Name: "A", Active: true}, {Email: "b@example.com", Name: "B", Active: true}, {Email: "c@example.com", Name: "C", Active: true}}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := store.All(ctx)
+	if err != nil || len(all) != 3 {
+		t.Fatalf("all: %v, %v", all, err)
+	}
+	if err := store.Seen(ctx, []uuid.UUID{all[0].ID, all[2].ID, uuid.New()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Seen(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	all, err = store.All(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all[0].ReachableAt == nil || all[1].ReachableAt != nil || all[2].ReachableAt == nil {
+		t.Errorf("reachable: %v %v %v", all[0].ReachableAt, all[1].ReachableAt, all[2].ReachableAt)
+	}
+}
