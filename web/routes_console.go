@@ -18,9 +18,11 @@ func (s *server) consoleRoutes() []route {
 		{get, "/live/delta", staff, console.Delta},
 		{get, "/live/socket", socket(account.Roles...), console.Socket},
 		{get, "/leads/:id", staff, console.Lead},
+		{get, "/leads/:id/card", rep, console.Card},
 		{post, "/leads/:id/claim", rep, console.Claim},
 		{post, "/leads/:id/pass", rep, console.Pass},
 		{post, "/leads/:id/outcome", rep, console.Outcome},
+		{post, "/live/next", rep, console.Next},
 		{post, "/me/presence", rep, console.Presence},
 	}
 }
