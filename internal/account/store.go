@@ -123,7 +123,8 @@ func (s *Store) SignIn(ctx context.Context, email, password, address, userAgent 
 // startSession makes a new session and ends what has run out or is one too many.
 func startSession(db *gorm.DB, account uuid.UUID, userAgent string) (string, error) {
 	token, hash := newSecret("")
-	err := db.Exec(`INSERT INTO session (token_hash, account_id, user_agent) VALUES (?, ?, ?)`, hash, account, clip(userAgent, 200)).Error
+	// The hash is not the first value: after an opening parenthesis GORM would spread its bytes into a list.
+	err := db.Exec(`INSERT INTO session (account_id, token_hash, user_agent) VALUES (?, ?, ?)`, account, hash, clip(userAgent, 200)).Error
 	if err != nil {
 		return "", fmt.Errorf("start a session: %w", err)
 	}
@@ -194,8 +195,8 @@ func (s *Store) Admins(ctx context.Context) ([]string, error) {
 // NewLink makes a token that signs a person in once, within a day.
 func (s *Store) NewLink(ctx context.Context, account uuid.UUID) (string, error) {
 	token, hash := newSecret("")
-	err := s.db.WithContext(ctx).Exec(`INSERT INTO signin_link (token_hash, account_id, expires_at)
-		VALUES (?, ?, clock_timestamp() + ? * interval '1 second')`, hash, account, LinkValid.Seconds()).Error
+	err := s.db.WithContext(ctx).Exec(`INSERT INTO signin_link (account_id, token_hash, expires_at)
+		VALUES (?, ?, clock_timestamp() + ? * interval '1 second')`, account, hash, LinkValid.Seconds()).Error
 	if err != nil {
 		return "", fmt.Errorf("make a sign-in link: %w", err)
 	}
