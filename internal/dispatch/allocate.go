@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"leadline/internal/lead"
-	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -68,9 +67,9 @@ func (t *task) wait(pool string) {
 func (w *world) try(t *task, s step) *placement {
 	switch s.rung {
 	case rungPerson:
-		return w.tryOne(t, s, canTakeOffers)
+		return w.tryOne(t, s, w.canTakeOffers)
 	case rungLastResort:
-		return w.tryOne(t, s, canBeCalledUpon)
+		return w.tryOne(t, s, w.canBeCalledUpon)
 	case rungTurn:
 		return w.tryTurn(t, s)
 	case rungPool:
@@ -79,32 +78,32 @@ func (w *world) try(t *task, s step) *placement {
 	return nil
 }
 
-func (w *world) tryOne(t *task, s step, able func(*world, *person) string) *placement {
+func (w *world) tryOne(t *task, s step, able func(*routing.Pool, *person) string) *placement {
 	who := w.reps[s.rep]
 	if who == nil {
-		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "skipped", Reason: "no such rep"}})
+		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: routing.Skipped, Reason: "no such rep"}})
 		return nil
 	}
-	if reason := able(w, who); reason != "" {
-		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "skipped", Reason: reason}})
+	if reason := able(s.pool, who); reason != "" {
+		t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: routing.Skipped, Reason: reason}})
 		return nil
 	}
 	reason := "named by the rule"
 	if s.rung == rungLastResort {
 		reason = "last resort"
 	}
-	t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: "chosen", Reason: reason}})
+	t.explain(s, []routing.Verdict{{Rep: s.rep, Outcome: routing.Chosen, Reason: reason}})
 	return who.take(s)
 }
 
 func (w *world) tryTurn(t *task, s step) *placement {
-	if !s.pool.Hours.Open(w.now) {
-		t.explain(s, closed(s.pool))
-		return nil
-	}
 	st := w.pools[s.pool.Slug]
 	st.refresh(w, t)
 	winner, verdicts := routing.Allocate(s.pool, st.cands, w.now)
+	if winner < 0 && t.stage == lead.StageWaiting {
+		st.refresh(w, nil) // everybody here has had it: whoever is back may have it again
+		winner, verdicts = routing.Allocate(s.pool, st.cands, w.now)
+	}
 	t.explain(s, verdicts)
 	if winner < 0 {
 		return nil
@@ -123,22 +122,20 @@ func (p *person) take(s step) *placement {
 
 // tryPool opens a lead to everybody in a pool. In a pool without turns it may stay open for good if there is nowhere else to go.
 func (w *world) tryPool(t *task, s step) *placement {
-	if !s.pool.Hours.Open(w.now) {
-		if !takesTurns(s.pool) {
-			t.explain(s, closed(s.pool))
-		}
-		return nil
-	}
 	offer := &placement{stage: lead.StageOffered, pool: s.pool.Slug, rung: s.rung, terms: s.pool.Offer.Pool}
+	open := s.pool.Hours.Open(w.now)
 	if !takesTurns(s.pool) {
 		st := w.pools[s.pool.Slug]
 		st.refresh(w, t)
 		_, verdicts := routing.Allocate(s.pool, st.cands, w.now)
 		t.explain(s, verdicts)
-		if w.table.Pool(s.pool.Overflow) == nil {
+		if open && w.table.Pool(s.pool.Overflow) == nil {
 			offer.terms = 0
 			return offer
 		}
+	}
+	if !open {
+		return nil
 	}
 	if !w.someoneIn(s.pool) {
 		return nil
@@ -151,10 +148,7 @@ func (w *world) someoneIn(p *routing.Pool) bool {
 	st := w.pools[p.Slug]
 	st.refresh(w, nil)
 	for _, c := range st.cands {
-		if c.Rep.Presence == rep.Focus {
-			c.Rep.Presence = rep.Available // keeps turns away, not the pool
-		}
-		if ok, _ := routing.Eligible(p, c, w.now); ok {
+		if ok, _ := routing.EligibleInPool(p, c, w.now); ok {
 			return true
 		}
 	}
@@ -162,22 +156,15 @@ func (w *world) someoneIn(p *routing.Pool) bool {
 }
 
 // canTakeOffers says why a rep cannot get an offer by name; empty: can.
-func canTakeOffers(w *world, p *person) string {
-	switch {
-	case !p.Active:
-		return "not active"
-	case !p.TakesOffers():
-		return "presence is " + string(p.Presence)
-	case !p.Reachable(w.now):
-		return "not reachable"
-	case !p.InHours(w.now):
-		return "outside working hours"
+func (w *world) canTakeOffers(in *routing.Pool, p *person) string {
+	if ok, reason := routing.Eligible(in, routing.Candidate{RepID: p.ID, Rep: p.Rep, Open: p.open, Today: p.today}, w.now); !ok {
+		return reason
 	}
 	return ""
 }
 
-// canBeCalledUpon is canTakeOffers for the last resort, whose working hours do not count.
-func canBeCalledUpon(w *world, p *person) string {
+// canBeCalledUpon is canTakeOffers for the last resort, whose working hours and limits do not count.
+func (w *world) canBeCalledUpon(_ *routing.Pool, p *person) string {
 	switch {
 	case !p.Active:
 		return "not active"
@@ -187,14 +174,6 @@ func canBeCalledUpon(w *world, p *person) string {
 		return "not reachable"
 	}
 	return ""
-}
-
-func closed(p *routing.Pool) []routing.Verdict {
-	out := make([]routing.Verdict, len(p.Members))
-	for i, m := range p.Members {
-		out[i] = routing.Verdict{Rep: m.Rep, Outcome: "skipped", Reason: "the pool is closed at this hour"}
-	}
-	return out
 }
 
 // explain adds to the trace of a first decision.
@@ -217,7 +196,7 @@ func (w *world) ready(first *routing.Pool) bool {
 	for _, s := range ladder(w.table, first, "") {
 		switch {
 		case s.rung == rungLastResort:
-			if who := w.reps[s.rep]; who != nil && canBeCalledUpon(w, who) == "" {
+			if who := w.reps[s.rep]; who != nil && w.canBeCalledUpon(s.pool, who) == "" {
 				return true
 			}
 		case !s.pool.Hours.Open(w.now):

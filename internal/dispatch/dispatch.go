@@ -22,8 +22,8 @@ import (
 	"leadline/internal/telemetry"
 )
 
-// Snapshot is what dispatch needs of the live configuration. A nil Table or one without rules means that none was applied yet:
-// leads then wait, and are placed as soon as there is one.
+// Snapshot is what dispatch needs of the live configuration. A nil Table, or one of version 0, means that none was
+// applied yet: leads then wait, and are placed as soon as there is one.
 type Snapshot struct {
 	Table   *routing.Table
 	Targets []outbox.Target // what every new lead must reach

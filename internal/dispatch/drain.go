@@ -43,7 +43,7 @@ type drain struct {
 func (d *drain) empty() bool { return len(d.ready) == 0 && len(d.people) == 0 && !d.strays }
 
 // survey looks, without any lock, for waiting leads that could be placed now.
-func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, newVersion bool) (*drain, error) {
+func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, named []string, newVersion bool) (*drain, error) {
 	rows, err := tx.Query(ctx, waitingPoolsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
@@ -61,12 +61,8 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		v.add(table, table.Pool(slug))
 		d.strays = d.strays || newVersion && table.Pool(slug) == nil
 	}
-	named := map[string]bool{}
-	for _, r := range table.Rules() {
-		if r.Then.Rep != "" {
-			named[r.Then.Rep] = true
-			v.person(r.Then.Rep, false)
-		}
+	for _, email := range named {
+		v.person(email, false)
 	}
 	w := &world{table: table}
 	if err := w.readReps(ctx, tx, v); err != nil {
@@ -77,8 +73,8 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 			d.ready = append(d.ready, slug)
 		}
 	}
-	for _, email := range slices.Sorted(maps.Keys(named)) {
-		if who := w.reps[email]; who != nil && canTakeOffers(w, who) == "" {
+	for _, email := range named {
+		if who := w.reps[email]; who != nil && w.canTakeOffers(nil, who) == "" {
 			d.people = append(d.people, email)
 		}
 	}
@@ -86,6 +82,20 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		d.known, d.attempts = append(d.known, p.Slug), append(d.attempts, int32(p.Offer.Attempts)) //nolint:gosec // a small number of the configuration
 	}
 	return d, nil
+}
+
+// namedIn lists the persons that rules name, each once. Rules are many and change seldom: the list is kept.
+func (d *dispatcher) namedIn(table *routing.Table) []string {
+	if d.namedUnder != table.Version() {
+		named := map[string]bool{}
+		for _, r := range table.Rules() {
+			if r.Then.Rep != "" {
+				named[r.Then.Rep] = true
+			}
+		}
+		d.named, d.namedUnder = slices.Sorted(maps.Keys(named)), table.Version()
+	}
+	return d.named
 }
 
 // waitingLeads are leads in the waiting queues that somebody can be offered now.

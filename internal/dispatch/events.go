@@ -92,7 +92,7 @@ func (t *task) events(rows *eventRows) error {
 	if t.to.rung == rungLastResort {
 		data["last_resort"] = true
 	}
-	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.attempt, data)
+	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.number(), data)
 }
 
 // deliver writes the deliveries of leads that the destinations have not heard of.

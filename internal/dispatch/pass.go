@@ -47,7 +47,7 @@ func (s *Service) Pass(ctx context.Context, r PassRequest) error {
 			return effects{}, err
 		}
 		snap := s.Snapshot()
-		if len(snap.Table.Rules()) == 0 {
+		if snap.Table.Version() == 0 {
 			return effects{}, &fault.Error{Kind: fault.Unavailable, Message: "The configuration is still being loaded. Try again in a moment.", RetryAfter: time.Second}
 		}
 		t.cause, t.endState, t.reason = causeDecline, stateDeclined, shorten(r.Reason)

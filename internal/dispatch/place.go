@@ -203,11 +203,10 @@ func columnsOf(batch []*task) (*columns, error) {
 			continue
 		}
 		if t.to.offered() {
-			t.attempt++
 			c.offer(t)
 		}
 		c.lead, c.stage = append(c.lead, t.id), append(c.stage, string(t.to.stage))
-		c.pool, c.attempt = append(c.pool, t.to.pool), append(c.attempt, int32(t.attempt)) //nolint:gosec // number of an offer
+		c.pool, c.attempt = append(c.pool, t.to.pool), append(c.attempt, int32(t.number())) //nolint:gosec // number of an offer
 		if t.routed() {
 			if err := c.decide(t); err != nil {
 				return nil, err
@@ -221,7 +220,7 @@ func columnsOf(batch []*task) (*columns, error) {
 func (t *task) routed() bool { return !t.decided && t.to != nil && t.to.pool != "" }
 
 func (c *columns) offer(t *task) {
-	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.attempt)) //nolint:gosec // number of an offer
+	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.number())) //nolint:gosec // number of an offer
 	c.kind, c.rung = append(c.kind, t.to.rung.kind()), append(c.rung, string(t.to.rung))
 	c.inPool, c.rep, c.cause = append(c.inPool, t.to.pool), append(c.rep, t.to.repID), append(c.cause, t.cause)
 	c.duration = append(c.duration, float64(t.to.terms)/float64(time.Millisecond))

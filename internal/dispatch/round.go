@@ -20,10 +20,13 @@ const maxParked = 1000
 
 // dispatcher runs rounds on a connection of its own. One goroutine uses it.
 type dispatcher struct {
-	s      *Service
-	conn   *pgx.Conn
-	parked []uuid.UUID // cannot be dispatched under this version of the configuration
-	tried  int64       // the version under which leads without a pool were looked at; -1: none
+	s           *Service
+	conn        *pgx.Conn
+	parked      []uuid.UUID // cannot be dispatched under this version of the configuration
+	parkedUnder int64
+	tried       int64    // the version under which leads without a pool were looked at; -1: none
+	named       []string // e-mail addresses of persons that rules name, in version namedUnder
+	namedUnder  int64
 }
 
 // round dispatches one batch of a source and tells how many leads it took and how many of these moved.
@@ -110,7 +113,7 @@ func (d *dispatcher) park(ctx context.Context, snap Snapshot, t *task, cause err
 	d.s.Log.ErrorContext(ctx, "a lead cannot be dispatched; it waits for a person", "lead_id", t.id, "error", cause)
 	d.s.Metrics.InvariantViolation("undispatchable_lead")
 	if len(d.parked) < maxParked {
-		d.parked = append(d.parked, t.id)
+		d.parked, d.parkedUnder = append(d.parked, t.id), snap.Table.Version()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundLimit)
 	defer cancel()

@@ -79,7 +79,7 @@ func (d *dispatcher) run(ctx context.Context) error {
 		if err := d.newLeads(ctx, alarm); err != nil {
 			return err
 		}
-		if look {
+		if look || alarm.overdue() {
 			if err := d.sweep(ctx, alarm); err != nil {
 				return err
 			}
@@ -101,8 +101,9 @@ func (d *dispatcher) run(ctx context.Context) error {
 	}
 }
 
-// newLeads dispatches until nothing waits any more. Deadlines that pass meanwhile are not forgotten.
+// newLeads dispatches until nothing waits any more, or something else is due as well: new leads may never stop coming.
 func (d *dispatcher) newLeads(ctx context.Context, alarm *alarm) error {
+	start := d.s.Now()
 	for ctx.Err() == nil {
 		counted := d.s.waiting.Load()
 		taken, _, nearest, err := d.patiently(ctx, d.s.newLeads)
@@ -115,13 +116,11 @@ func (d *dispatcher) newLeads(ctx context.Context, alarm *alarm) error {
 			d.s.waiting.Add(-counted)
 			return nil
 		}
-		if alarm.overdue() {
-			if err := d.all(ctx, alarm, d.s.dueOffers); err != nil {
-				return err
-			}
-			alarm.within(sweepEvery)
-		}
 		if taken < batchSize && len(d.s.newWork) == 0 {
+			return nil
+		}
+		if alarm.overdue() || len(d.s.changed) > 0 || d.s.Now().Sub(start) > sweepEvery/4 {
+			poke(d.s.newWork)
 			return nil
 		}
 	}
@@ -131,10 +130,10 @@ func (d *dispatcher) newLeads(ctx context.Context, alarm *alarm) error {
 // sweep looks at everything but new leads, and sets the alarm for the next deadline.
 func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 	snap := d.s.Snapshot()
-	if len(snap.Table.Rules()) == 0 {
+	if snap.Table.Version() == 0 {
 		return nil // nothing was offered yet, or this process does not know the configuration yet: others do
 	}
-	if v := snap.Table.Version(); v != d.tried {
+	if snap.Table.Version() != d.parkedUnder {
 		d.parked = d.parked[:0]
 	}
 	for _, from := range []source{d.s.dueOffers, d.s.lostOffers} {
@@ -158,7 +157,7 @@ func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) err
 	var found *drain
 	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		var err error
-		found, err = d.s.survey(ctx, tx, snap.Table, snap.Table.Version() != d.tried)
+		found, err = d.s.survey(ctx, tx, snap.Table, d.namedIn(snap.Table), snap.Table.Version() != d.tried)
 		return err
 	})
 	if err != nil {

@@ -160,3 +160,11 @@ func (t *task) offeredTo(id uuid.UUID) bool {
 	}
 	return false
 }
+
+// number is that of the newest offer once the task has its place.
+func (t *task) number() int {
+	if t.to != nil && t.to.offered() {
+		return t.attempt + 1
+	}
+	return t.attempt
+}

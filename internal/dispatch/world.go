@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -214,39 +215,28 @@ func midnight(now time.Time, zone string) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, place)
 }
 
-// seat makes the pool's candidates from its row. Whoever is new begins at the mean of the others, neither owed nor owing.
+// seat makes the pool's candidates from its row. A credit that is no number marks who is new: routing lets them join.
 func (st *poolState) seat(w *world) {
 	st.cands = make([]routing.Candidate, len(st.pool.Members))
-	var sum float64
-	var known int
-	var fresh []int
 	for i, m := range st.pool.Members {
 		who := w.reps[m.Rep]
 		if who == nil {
 			st.cands[i].Rep.Email = m.Rep // in the configuration but not among the reps: never eligible
 			continue
 		}
-		c := routing.Candidate{RepID: who.ID, Rep: who.Rep}
+		c := routing.Candidate{RepID: who.ID, Rep: who.Rep, Credit: math.NaN()}
 		if at := slices.Index(st.members, who.ID); at >= 0 {
 			c.Credit = st.credits[at]
 			if st.lastAt[at] != nil {
 				c.LastAt = *st.lastAt[at]
 			}
-			sum += c.Credit
-			known++
-		} else {
-			fresh = append(fresh, i)
 		}
 		st.cands[i] = c
 	}
-	for _, i := range fresh {
-		if known > 0 {
-			st.cands[i].Credit = sum / float64(known)
-		}
-	}
 }
 
-// refresh brings what counts for one lead up to date: earlier allocations of this transaction, also from other pools.
+// refresh brings what counts for one lead up to date: earlier allocations of this transaction, also from other pools. A nil
+// task stands for a lead that nobody was offered yet.
 func (st *poolState) refresh(w *world, t *task) {
 	for i := range st.cands {
 		c := &st.cands[i]
@@ -261,8 +251,8 @@ func (st *poolState) refresh(w *world, t *task) {
 func (st *poolState) store(batch *pgx.Batch) {
 	for i := range st.cands {
 		c := &st.cands[i]
-		if c.RepID == uuid.Nil {
-			continue
+		if c.RepID == uuid.Nil || math.IsNaN(c.Credit) && c.LastAt.IsZero() {
+			continue // unknown, or had no part in any turn yet
 		}
 		at := slices.Index(st.members, c.RepID)
 		if at < 0 {
