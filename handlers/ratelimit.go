@@ -17,16 +17,16 @@ const maxPlaces = 50_000
 type limiter struct {
 	now func() time.Time
 	mu  sync.Mutex
-	tat map[place]time.Time // theoretical arrival time: in the past, it says nothing
+	tat map[sender]time.Time // theoretical arrival time: in the past, it says nothing
 }
 
-type place struct {
+type sender struct {
 	form   string
 	prefix netip.Prefix
 }
 
 func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, tat: map[place]time.Time{}}
+	return &limiter{now: now, tat: map[sender]time.Time{}}
 }
 
 // take counts one submission, or says with a Throttled fault when the next one may come. A form without a limit counts nothing.
@@ -35,7 +35,7 @@ func (l *limiter) take(form *lead.Form, address string) error {
 		return nil
 	}
 	each := form.PerIP.Per / time.Duration(form.PerIP.Events)
-	now, at := l.now(), place{form: form.Slug, prefix: network(address)}
+	now, at := l.now(), sender{form: form.Slug, prefix: network(address)}
 
 	l.mu.Lock()
 	defer l.mu.Unlock()

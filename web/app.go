@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -43,8 +44,14 @@ type Deps struct {
 	Handlers       handlers.Deps
 }
 
-// Server is the web server. App is open to tests; everybody else calls the methods.
-type Server struct{ App *fiber.App }
+// Server is the web server. Serve and Shutdown may be called in any order and from different goroutines.
+type Server struct {
+	app *fiber.App
+
+	mu       sync.Mutex
+	listener net.Listener
+	stopped  bool
+}
 
 // New assembles the server. It panics on nothing: what can go wrong shows when Serve is called.
 func New(d Deps) *Server {
@@ -69,7 +76,7 @@ func New(d Deps) *Server {
 		}
 		app.Add(r.method, r.path, chain...)
 	}
-	return &Server{App: app}
+	return &Server{app: app}
 }
 
 // server is what middleware and guards share.
@@ -79,13 +86,23 @@ type server struct {
 	secure bool
 }
 
-// Serve answers requests on a listener until Shutdown. It closes the listener.
+// Serve answers requests on a listener until Shutdown, then returns nil. It closes the listener.
 func (s *Server) Serve(l net.Listener) error {
 	if err := static.Load(); err != nil {
 		_ = l.Close()
 		return err
 	}
-	if err := s.App.Listener(l); err != nil {
+	s.mu.Lock()
+	s.listener = l
+	stopped := s.stopped
+	s.mu.Unlock()
+	if stopped {
+		return l.Close()
+	}
+	err := s.app.Listener(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil && !s.stopped {
 		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
 	}
 	return nil
@@ -94,7 +111,15 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown refuses new requests and waits for those in flight until ctx ends. Open console sockets are not its business: whoever
 // owns them closes them first.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if err := s.App.ShutdownWithContext(ctx); err != nil {
+	s.mu.Lock()
+	s.stopped = true
+	l := s.listener
+	s.mu.Unlock()
+	err := s.app.ShutdownWithContext(ctx)
+	if l != nil {
+		_ = l.Close() // the framework knows it only once it has begun to accept
+	}
+	if err != nil {
 		return fmt.Errorf("stop the web server: %w", err)
 	}
 	return nil

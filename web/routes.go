@@ -52,7 +52,6 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", scope(account.ScopeLeadsAct), api.Outcome},
 		{get, "/v1/reps", scope(account.ScopeLeadsRead), api.Reps},
 		{put, "/v1/reps/:email/presence", scope(account.ScopeLeadsAct), api.Presence},
-		{post, "/v1/routing/simulate", scope(account.ScopeSimulate), api.Simulate},
 
 		// Machines that watch
 		{get, "/healthz", anyone, health.Alive},

@@ -1,0 +1,127 @@
+package handlers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"leadline/internal/dispatch"
+	"leadline/internal/fault"
+)
+
+// byAPI is how a claim or an outcome says that a program made it.
+const byAPI = "api"
+
+// Claim is POST /v1/leads/{id}/claim {rep, attempt}: gives the lead to the rep, or 409 naming who has it. Without an attempt
+// the current offer is meant. Repeating a claim that won answers 200 again.
+func (a *API) Claim(c *fiber.Ctx) error {
+	var body struct {
+		Rep     string `json:"rep"` // e-mail address
+		Attempt int    `json:"attempt"`
+	}
+	id, err := leadID(c)
+	if err == nil {
+		err = decode(c, &body)
+	}
+	if err != nil {
+		return err
+	}
+	claimant, err := a.reps.ByEmail(c.UserContext(), body.Rep)
+	if fault.Is(err, fault.NotFound) {
+		return unknownRep()
+	}
+	if err != nil {
+		return err
+	}
+	if id, err = a.leads.Resolve(c.UserContext(), id); err != nil {
+		return err
+	}
+	won, err := a.dispatch.Claim(c.UserContext(), dispatch.ClaimRequest{LeadID: id, RepID: claimant.ID, Attempt: body.Attempt, By: byAPI})
+	if err != nil {
+		return err
+	}
+	return c.JSON(fiber.Map{
+		"lead_id": won.LeadID.String(), "attempt": won.Attempt, "claimed_at": stamp(won.At), "already": won.Already,
+		"rep": apiPerson{Email: claimant.Email, Name: claimant.Name},
+	})
+}
+
+// Outcome is POST /v1/leads/{id}/outcome {rep, disposition, reason}: records what came of a contact. Without a rep the holder is
+// meant. "outcome" is understood for "disposition".
+func (a *API) Outcome(c *fiber.Ctx) error {
+	var body struct {
+		Rep         string `json:"rep"` // e-mail address
+		Disposition string `json:"disposition"`
+		Outcome     string `json:"outcome"`
+		Reason      string `json:"reason"`
+	}
+	id, err := leadID(c)
+	if err == nil {
+		err = decode(c, &body)
+	}
+	if err != nil {
+		return err
+	}
+	held, _, err := a.leads.ByID(c.UserContext(), id)
+	if err != nil {
+		return err
+	}
+	request := dispatch.OutcomeRequest{LeadID: held.ID, Disposition: body.Disposition, Reason: body.Reason, By: byAPI}
+	if request.Disposition == "" {
+		request.Disposition = body.Outcome
+	}
+	switch {
+	case body.Rep != "":
+		by, err := a.reps.ByEmail(c.UserContext(), body.Rep)
+		if fault.Is(err, fault.NotFound) {
+			return unknownRep()
+		}
+		if err != nil {
+			return err
+		}
+		request.RepID = by.ID
+	case held.RepID != nil:
+		request.RepID = *held.RepID
+	default:
+		return &fault.Error{Kind: fault.Conflict, Code: "unclaimed", Message: "Nobody has this lead yet. Claim it first."}
+	}
+	if err := a.dispatch.Outcome(c.UserContext(), request); err != nil {
+		return err
+	}
+	after, _, err := a.leads.ByID(c.UserContext(), held.ID)
+	if err != nil {
+		return err
+	}
+	return c.JSON(fiber.Map{"lead_id": after.ID.String(), "stage": after.Stage, "disposition": after.Disposition, "first_touch_at": stampOf(after.FirstTouchAt)})
+}
+
+func unknownRep() error {
+	return &fault.Error{
+		Kind: fault.Invalid, Message: "There is no such rep.",
+		Fields: []fault.Field{{Field: "rep", Code: "unknown", Message: "Give the email address of a rep."}},
+	}
+}
+
+// decode reads a JSON object of a program. What it does not know it refuses, so that a misspelt name is found at once.
+func decode(c *fiber.Ctx, into any) error {
+	kind, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
+	if strings.TrimSpace(strings.ToLower(kind)) != fiber.MIMEApplicationJSON {
+		return fault.New(fault.Unsupported, "Send application/json.")
+	}
+	dec := json.NewDecoder(bytes.NewReader(c.Body()))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			return fault.New(fault.Malformed, "This call knows no field %s.", name)
+		}
+		return fault.New(fault.Malformed, "The body is not a JSON object of the right form.")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return fault.New(fault.Malformed, "Something follows the JSON object.")
+	}
+	return nil
+}

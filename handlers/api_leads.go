@@ -1,0 +1,319 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"leadline/internal/account"
+	"leadline/internal/dispatch"
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
+	"leadline/internal/postgres"
+	"leadline/internal/rep"
+	"leadline/internal/routing"
+)
+
+// API answers programs that hold a token. web has checked the token and its scope.
+type API struct {
+	db       *postgres.DB
+	leads    *lead.Store
+	reps     *rep.Store
+	dispatch *dispatch.Service
+	now      func() time.Time
+}
+
+// NewAPI makes the handlers of the integration API.
+func NewAPI(d Deps) *API {
+	return &API{db: d.DB, leads: d.Leads, reps: d.Reps, dispatch: d.Dispatch, now: d.Now}
+}
+
+// apiLead is a lead as programs see it in a list.
+type apiLead struct {
+	LeadID        string        `json:"lead_id"`
+	Reference     string        `json:"reference"`
+	CorrelationID string        `json:"correlation_id"`
+	Form          string        `json:"form"`
+	Intent        string        `json:"intent"`
+	Stage         lead.Stage    `json:"stage"`
+	CRMState      lead.CRMState `json:"crm_state"`
+	Rep           *apiPerson    `json:"rep"`
+	Pool          string        `json:"pool"`
+	Attempt       int           `json:"attempt"`
+	Disposition   string        `json:"disposition"`
+	Product       string        `json:"product"`
+	Country       string        `json:"country"`
+	Region        string        `json:"region"`
+	PostalCode    string        `json:"postal_code"`
+	Timezone      string        `json:"timezone"`
+	Language      string        `json:"language"`
+	Source        string        `json:"source"`
+	DomainClass   string        `json:"domain_class"`
+	AcceptedAt    string        `json:"accepted_at"`
+	ClaimedAt     *string       `json:"claimed_at"`
+	FirstTouchAt  *string       `json:"first_touch_at"`
+	ClosedAt      *string       `json:"closed_at"`
+	Demo          bool          `json:"demo"`
+}
+
+// apiLeadPage is one lead with all that is known of it.
+type apiLeadPage struct {
+	apiLead
+	Name       string            `json:"name"`
+	Email      string            `json:"email"`
+	Phone      string            `json:"phone"`
+	Company    string            `json:"company"`
+	Notes      string            `json:"notes"`
+	Fields     map[string]string `json:"fields"`
+	Consent    lead.Consent      `json:"consent"`
+	Context    lead.Context      `json:"context"`
+	Decision   *apiDecision      `json:"decision"`
+	Deliveries []apiDelivery     `json:"deliveries"`
+	Timeline   []apiEvent        `json:"timeline"`
+	Clocks     apiClocks         `json:"clocks"`
+}
+
+type apiPerson struct {
+	Email string `json:"email"`
+	Name  string `json:"name"`
+}
+
+type apiDecision struct {
+	Version    int64             `json:"version"`
+	Rule       string            `json:"rule"`
+	Pool       string            `json:"pool"`
+	Rep        *string           `json:"rep"` // e-mail address
+	At         string            `json:"at"`
+	Candidates []routing.Verdict `json:"candidates"`
+}
+
+type apiDelivery struct {
+	Connection  string       `json:"connection"`
+	Kind        string       `json:"kind"`
+	State       outbox.State `json:"state"`
+	Attempts    int          `json:"attempts"`
+	RecordID    string       `json:"record_id"`
+	URL         string       `json:"url"`
+	LastError   string       `json:"last_error"`
+	ConfirmedAt *string      `json:"confirmed_at"`
+}
+
+type apiEvent struct {
+	At      string          `json:"at"`
+	Kind    lead.EventKind  `json:"kind"`
+	Pool    string          `json:"pool,omitempty"`
+	Rep     string          `json:"rep,omitempty"` // e-mail address
+	Attempt int             `json:"attempt,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// apiClocks are seconds from the moment the lead was stored; null where it has not come to that.
+type apiClocks struct {
+	Offered    *float64 `json:"submit_to_offer_seconds"`
+	Claimed    *float64 `json:"submit_to_claim_seconds"`
+	FirstTouch *float64 `json:"submit_to_first_touch_seconds"`
+	Confirmed  *float64 `json:"submit_to_crm_seconds"` // the slowest CRM, once all have confirmed
+}
+
+// Lead is GET /v1/leads/{id}. An alias answers with the one lead. Contact details are masked without the scope leads:reveal.
+func (a *API) Lead(c *fiber.Ctx) error {
+	id, err := leadID(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.UserContext()
+	found, contact, err := a.leads.ByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	people, err := a.people(ctx)
+	if err != nil {
+		return err
+	}
+	if !TokenOf(c).Has(account.ScopeLeadsReveal) {
+		contact = masked(contact)
+	}
+	page := apiLeadPage{
+		apiLead: listed(found, people), Name: contact.Name, Email: contact.Email, Phone: contact.Phone, Company: contact.Company,
+		Notes: contact.Notes, Fields: contact.Fields, Consent: contact.Consent, Context: contact.Context,
+	}
+	if page.Fields == nil {
+		page.Fields = map[string]string{}
+	}
+	if err := a.history(ctx, &page, found, people); err != nil {
+		return err
+	}
+	return c.JSON(page)
+}
+
+// history adds what happened: the decision, the deliveries, the timeline and the clocks made of them.
+func (a *API) history(ctx context.Context, page *apiLeadPage, l lead.Lead, people map[uuid.UUID]rep.Rep) error {
+	var err error
+	if page.Decision, err = a.decision(ctx, l.ID, people); err != nil {
+		return err
+	}
+	deliveries, err := outbox.Deliveries(ctx, a.db.Console, l.ID)
+	if err != nil {
+		return err
+	}
+	page.Deliveries = make([]apiDelivery, len(deliveries))
+	for i, d := range deliveries {
+		page.Deliveries[i] = apiDelivery{
+			Connection: d.Connection, Kind: d.Kind, State: d.State, Attempts: d.Attempts, RecordID: d.RecordID, URL: d.URL,
+			LastError: d.LastError, ConfirmedAt: stampOf(d.ConfirmedAt),
+		}
+	}
+	events, err := a.leads.Timeline(ctx, l.ID)
+	if err != nil {
+		return err
+	}
+	page.Timeline = make([]apiEvent, len(events))
+	for i, e := range events {
+		page.Timeline[i] = apiEvent{At: stamp(e.At), Kind: e.Kind, Pool: e.Pool, Attempt: e.Attempt, Data: e.Data}
+		if e.RepID != nil {
+			page.Timeline[i].Rep = people[*e.RepID].Email
+		}
+	}
+	page.Clocks = clocks(l, events, deliveries)
+	return nil
+}
+
+func (a *API) decision(ctx context.Context, id uuid.UUID, people map[uuid.UUID]rep.Rep) (*apiDecision, error) {
+	d, err := a.leads.Decision(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil //nolint:nilnil // null in the answer: dispatch has not run yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Verdict{}}
+	if d.RepID != nil {
+		if r, ok := people[*d.RepID]; ok {
+			out.Rep = &r.Email
+		}
+	}
+	var trace struct {
+		Candidates []routing.Verdict `json:"candidates"`
+	}
+	if err := json.Unmarshal(d.Trace, &trace); err != nil {
+		return nil, fmt.Errorf("read a routing trace: %w", err)
+	}
+	if trace.Candidates != nil {
+		out.Candidates = trace.Candidates
+	}
+	return out, nil
+}
+
+// clocks measures from the moment the lead was stored, all on the database's clock.
+func clocks(l lead.Lead, events []lead.Event, deliveries []outbox.Delivery) apiClocks {
+	since := func(at *time.Time) *float64 {
+		if at == nil {
+			return nil
+		}
+		seconds := at.Sub(l.AcceptedAt).Seconds()
+		return &seconds
+	}
+	out := apiClocks{Claimed: since(l.ClaimedAt), FirstTouch: since(l.FirstTouchAt)}
+	for _, e := range events {
+		if e.Kind == lead.EventOffered || e.Kind == lead.EventPooled {
+			out.Offered = since(&e.At)
+			break
+		}
+	}
+	var last *time.Time
+	for _, d := range deliveries {
+		if d.Destination != outbox.CRM {
+			continue
+		}
+		if d.ConfirmedAt == nil {
+			return out
+		}
+		if last == nil || d.ConfirmedAt.After(*last) {
+			last = d.ConfirmedAt
+		}
+	}
+	out.Confirmed = since(last)
+	return out
+}
+
+// Leads is GET /v1/leads?form=&stage=&crm_state=&since=&cursor=&limit=: newest first, without contact details.
+func (a *API) Leads(c *fiber.Ctx) error {
+	filter := lead.Filter{
+		Form: c.Query("form"), Stage: lead.Stage(c.Query("stage")), CRMState: lead.CRMState(c.Query("crm_state")),
+		Cursor: c.Query("cursor"), Limit: c.QueryInt("limit"),
+	}
+	if since := c.Query("since"); since != "" {
+		at, err := time.Parse(time.RFC3339, since)
+		if err != nil {
+			return fault.New(fault.Malformed, "Give since as a time like 2026-11-23T16:02:07Z.")
+		}
+		filter.Since = at
+	}
+	found, cursor, err := a.leads.List(c.UserContext(), filter)
+	if err != nil {
+		return err
+	}
+	people, err := a.people(c.UserContext())
+	if err != nil {
+		return err
+	}
+	leads := make([]apiLead, len(found))
+	for i, l := range found {
+		leads[i] = listed(l, people)
+	}
+	answer := fiber.Map{"leads": leads, "next_cursor": nil}
+	if cursor != "" {
+		answer["next_cursor"] = cursor
+	}
+	return c.JSON(answer)
+}
+
+func listed(l lead.Lead, people map[uuid.UUID]rep.Rep) apiLead {
+	out := apiLead{
+		LeadID: l.ID.String(), Reference: lead.Reference(l.ID), CorrelationID: l.CorrelationID, Form: l.Form, Intent: l.Intent,
+		Stage: l.Stage, CRMState: l.CRMState, Pool: l.Pool, Attempt: l.Attempt, Disposition: l.Disposition, Product: l.Product,
+		Country: l.Country, Region: l.Region, PostalCode: l.PostalCode, Timezone: l.Timezone, Language: l.Language, Source: l.Source,
+		DomainClass: l.DomainClass, AcceptedAt: stamp(l.AcceptedAt), ClaimedAt: stampOf(l.ClaimedAt),
+		FirstTouchAt: stampOf(l.FirstTouchAt), ClosedAt: stampOf(l.ClosedAt), Demo: l.Demo,
+	}
+	if l.RepID != nil {
+		r := people[*l.RepID]
+		out.Rep = &apiPerson{Email: r.Email, Name: r.Name}
+	}
+	return out
+}
+
+// people gives all reps by id: there are few of them, and an answer names several.
+func (a *API) people(ctx context.Context) (map[uuid.UUID]rep.Rep, error) {
+	all, err := a.reps.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[uuid.UUID]rep.Rep, len(all))
+	for _, r := range all {
+		out[r.ID] = r
+	}
+	return out, nil
+}
+
+// leadID reads the id in the address. What is no id names no lead.
+func leadID(c *fiber.Ctx) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Params("id"))
+	if err != nil {
+		return uuid.Nil, fault.New(fault.NotFound, "There is no lead with this id.")
+	}
+	return id, nil
+}
+
+func stampOf(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	s := stamp(*t)
+	return &s
+}
