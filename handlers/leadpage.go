@@ -148,8 +148,11 @@ func (h *Console) why(ctx context.Context, id uuid.UUID, reps []rep.Rep, me *rep
 		return nil, err
 	}
 	var trace struct {
-		Candidates []routing.Verdict  `json:"candidates"`
-		RunnersUp  []routing.RunnerUp `json:"runners_up"`
+		Candidates []struct {
+			routing.Verdict
+			Pool string `json:"pool"`
+		} `json:"candidates"`
+		RunnersUp []routing.RunnerUp `json:"runners_up"`
 	}
 	_ = json.Unmarshal(d.Trace, &trace) // a trace of another version still has its rule and pool
 	byEmail := map[string]string{}
@@ -165,7 +168,7 @@ func (h *Console) why(ctx context.Context, id uuid.UUID, reps []rep.Rep, me *rep
 		if name == "" {
 			name = c.Rep
 		}
-		w.Candidates = append(w.Candidates, views.Candidate{Name: name, Outcome: c.Outcome, Reason: c.Reason})
+		w.Candidates = append(w.Candidates, views.Candidate{Name: name, Outcome: c.Outcome, Reason: c.Reason, Pool: c.Pool})
 	}
 	for _, r := range trace.RunnersUp {
 		w.RunnersUp = append(w.RunnersUp, views.RunnerUp{Rule: r.Rule, Lost: r.Lost})

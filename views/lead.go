@@ -74,7 +74,9 @@ type Why struct {
 }
 
 // Candidate is one rep who was considered.
-type Candidate struct{ Name, Outcome, Reason string }
+//
+// Pool is set when it is another one than the rule named: where the lead would have gone on to.
+type Candidate struct{ Name, Outcome, Reason, Pool string }
 
 func (c Candidate) chip() (kind, icon, word string) {
 	switch c.Outcome {
