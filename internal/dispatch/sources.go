@@ -40,10 +40,18 @@ func (s *Service) newLeads(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]
 
 // The offer's attempt is compared with the lead's: a lead that moved on while we looked is re-read under its lock, its offer
 // is not, and only the comparison tells that this offer is no longer the one that counts.
-const dueSQL = `SELECT ` + taskColumns + `, o.kind FROM offer o JOIN lead l ON l.id = o.lead_id
-WHERE o.state = 'open' AND o.deadline <= clock_timestamp() AND l.stage = 'offered' AND l.attempt = o.attempt
-  AND ($2::uuid[] IS NULL OR l.id = ANY($2))
-ORDER BY o.deadline LIMIT $3 FOR UPDATE OF l SKIP LOCKED`
+//
+// Offers are found first, in a step of their own: whatever the statistics say, leads are then looked up by their key. The
+// statement's own time, unlike clock_timestamp(), can be looked up in an index.
+const dueSQL = `
+WITH due AS MATERIALIZED (
+    SELECT lead_id, attempt, kind, deadline FROM offer
+    WHERE state = 'open' AND deadline <= statement_timestamp() AND ($2::uuid[] IS NULL OR lead_id = ANY($2))
+    ORDER BY deadline LIMIT $3
+)
+SELECT ` + taskColumns + `, o.kind FROM due o JOIN lead l ON l.id = o.lead_id
+WHERE l.stage = 'offered' AND l.attempt = o.attempt
+ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
 
 // dueOffers are leads whose offer ran out.
 func (s *Service) dueOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
@@ -66,14 +74,18 @@ func (s *Service) dueOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([
 	return batch, nil
 }
 
-const lostSQL = `SELECT ` + taskColumns + `, coalesce(r.active, false), coalesce(r.presence, '')
-FROM offer o JOIN lead l ON l.id = o.lead_id LEFT JOIN rep r ON r.id = o.rep_id
-WHERE o.state = 'open' AND o.rep_id IS NOT NULL AND l.stage = 'offered' AND l.attempt = o.attempt
-  AND ($2::uuid[] IS NULL OR l.id = ANY($2))
-  AND (r.id IS NULL OR NOT r.active
-    OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung = 'last_resort')
-    OR r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= clock_timestamp() - $4::interval))
-ORDER BY l.id LIMIT $3 FOR UPDATE OF l SKIP LOCKED`
+const lostSQL = `
+WITH lost AS MATERIALIZED (
+    SELECT o.lead_id, o.attempt, r.active, r.presence FROM rep r JOIN offer o ON o.rep_id = r.id AND o.state = 'open'
+    WHERE (NOT r.active
+        OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung = 'last_resort')
+        OR r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= statement_timestamp() - $4::interval))
+      AND ($2::uuid[] IS NULL OR o.lead_id = ANY($2))
+    LIMIT $3
+)
+SELECT ` + taskColumns + `, o.active, o.presence FROM lost o JOIN lead l ON l.id = o.lead_id
+WHERE l.stage = 'offered' AND l.attempt = o.attempt
+ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
 
 // lostOffers are leads offered to somebody who can no longer answer: a lead never sticks to a rep who is gone.
 func (s *Service) lostOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
