@@ -175,6 +175,9 @@ func (c *checker) cover() {
 		if len(members) < len(p.Members) || len(members) == 0 {
 			continue
 		}
+		if p.Hours.Always() && (p.Overflow != "" || p.LastResort != "") {
+			continue // nobody promised hours, and leads have somewhere to go
+		}
 		if slots, first := uncovered(p, members); slots > 0 {
 			gap := time.Duration(slots) * coverStep
 			c.warn(fmt.Sprintf("pools[%d]", i), "no_cover", "change its hours or those of its members, or let it overflow",

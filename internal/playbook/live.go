@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"gorm.io/gorm"
 
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
@@ -56,8 +55,13 @@ const pollEvery = time.Second
 // NewLive makes a Live that holds version 0 until Refresh or Run. lookup finds the value behind env:NAME; it is given NAME.
 func NewLive(db *postgres.DB, lookup func(name string) (string, bool), log *slog.Logger) *Live {
 	l := &Live{db: db, lookup: lookup, log: log}
-	l.current.Store(&Snapshot{Forms: map[string]*lead.Form{}, Table: &routing.Table{}})
+	l.current.Store(empty())
 	return l
+}
+
+// empty is what there is before anything was published.
+func empty() *Snapshot {
+	return &Snapshot{Forms: map[string]*lead.Form{}, Table: &routing.Table{}}
 }
 
 // Current is the live version; never nil, cheap.
@@ -73,13 +77,13 @@ func (l *Live) Refresh(ctx context.Context) error {
 	if err != nil || number == l.Current().Version || number == l.refused {
 		return err
 	}
-	row, err := latest(db)
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		l.current.Store(NewLive(l.db, l.lookup, l.log).Current()) // demo data was removed
-		return nil
-	}
+	row, found, err := latest(db)
 	if err != nil {
 		return err
+	}
+	if !found {
+		l.current.Store(empty()) // demo data was removed
+		return nil
 	}
 	snapshot, problems := l.snapshot(row)
 	if Failed(problems) {

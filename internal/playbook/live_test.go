@@ -3,7 +3,6 @@ package playbook_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -37,7 +36,7 @@ func export(t *testing.T, db *postgres.DB) []byte {
 
 func newLive(db *postgres.DB) *playbook.Live {
 	env := map[string]string{"CRM_SECRET": "whsec_eA=="}
-	return playbook.NewLive(db, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return playbook.NewLive(db, func(name string) (string, bool) { v, ok := env[name]; return v, ok }, slog.New(slog.DiscardHandler))
 }
 
 func TestExport_AppliedAndExportedAgainIsTheSameToTheByte(t *testing.T) {

@@ -3,6 +3,7 @@ package playbook_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -227,6 +228,24 @@ func TestProblems_NeverRepeatACredential(t *testing.T) {
 		_, problems := playbook.Parse("x.yaml", []byte(text))
 		if len(problems) != 1 || strings.Contains(problems[0].String(), "hunter2") {
 			t.Errorf("%v", problems)
+		}
+	}
+}
+
+func TestDocumentation_ExamplesAreFineAndEveryKeyIsThere(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(text), "```yaml\n")
+	example, rest, _ := strings.Cut(example, "```")
+	_, connections, _ := strings.Cut(rest, "```yaml\n")
+	connections, _, _ = strings.Cut(connections, "```")
+	parse(t, example+connections)
+	for key := range playbook.Keys() {
+		if !regexp.MustCompile("`([a-z_]+\\.)?"+key+"`|^"+key).Match(text) && !strings.Contains(string(text), "\n## "+key) && !strings.Contains(string(text), key+": 1") {
+			t.Errorf("key %q is not explained", key)
 		}
 	}
 }

@@ -110,12 +110,12 @@ func knowsReps(ctx context.Context, store *rep.Store, cfg *Config) error {
 // publish stores the configuration under the next number unless it is live already.
 func publish(tx *gorm.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
 	body := cfg.Canonical()
-	live, err := latest(tx)
-	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+	live, _, err := latest(tx)
+	if err != nil {
 		return 0, false, err
 	}
 	// Somebody who publishes what the demo had published makes it theirs.
-	if err == nil && live.Hash == hash(body) && (demo || !live.Demo) {
+	if live.Hash == hash(body) && (demo || !live.Demo) {
 		return live.Number, false, nil
 	}
 	row := versionRow{Number: live.Number + 1, Hash: hash(body), Body: string(body), Author: author, Note: note, Demo: demo}
@@ -125,13 +125,16 @@ func publish(tx *gorm.DB, cfg *Config, author, note string, demo bool) (version 
 	return row.Number, true, nil
 }
 
-// latest reads the live version; gorm.ErrRecordNotFound before the first one.
-func latest(tx *gorm.DB) (versionRow, error) {
-	var row versionRow
-	if err := tx.Order("number DESC").Take(&row).Error; err != nil {
-		return versionRow{}, fmt.Errorf("read the live version: %w", err)
+// latest reads the live version; found is false, and the row zero, before the first one.
+func latest(tx *gorm.DB) (row versionRow, found bool, err error) {
+	err = tx.Order("number DESC").Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return versionRow{}, false, nil
 	}
-	return row, nil
+	if err != nil {
+		return versionRow{}, false, fmt.Errorf("read the live version: %w", err)
+	}
+	return row, true, nil
 }
 
 // latestNumber is the number of the live version; 0 before the first one.
@@ -146,15 +149,13 @@ func latestNumber(tx *gorm.DB) (int64, error) {
 // Export writes the live configuration with everybody who is in the database, sorted by e-mail address. Applying it changes
 // nothing, and exporting again gives the same bytes.
 func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
-	var doc document
+	doc := document{Version: 1}
 	err := db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		live, err := latest(tx)
-		switch {
-		case errors.Is(err, gorm.ErrRecordNotFound):
-			doc = document{Version: 1}
-		case err != nil:
+		live, found, err := latest(tx)
+		if err != nil {
 			return err
-		default:
+		}
+		if found {
 			cfg, problems := Parse(fmt.Sprintf("version %d", live.Number), []byte(live.Body))
 			if Failed(problems) {
 				return refusal(problems)
