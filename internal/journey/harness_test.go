@@ -291,6 +291,23 @@ func (w *world) lead(id string) leadState {
 	return l
 }
 
+// leadIDs lists all leads.
+func (w *world) leadIDs() []string {
+	w.t.Helper()
+	status, body := w.get("/v1/leads?form=demo")
+	var page struct {
+		Leads []leadState `json:"leads"`
+	}
+	if err := json.Unmarshal(body, &page); status != http.StatusOK || err != nil {
+		w.t.Fatalf("listing leads: %d %s", status, body)
+	}
+	var ids []string
+	for _, l := range page.Leads {
+		ids = append(ids, l.LeadID)
+	}
+	return ids
+}
+
 // records is what the sandbox's CRM holds.
 func (w *world) records() []map[string]any {
 	w.t.Helper()
