@@ -244,7 +244,7 @@ func TestDocumentation_ExamplesAreFineAndEveryKeyIsThere(t *testing.T) {
 	connections, _, _ = strings.Cut(connections, "```")
 	parse(t, example+connections)
 	for key := range playbook.Keys() {
-		if !regexp.MustCompile("`([a-z_]+\\.)?"+key+"`|^"+key).Match(text) && !strings.Contains(string(text), "\n## "+key) && !strings.Contains(string(text), key+": 1") {
+		if !regexp.MustCompile("`([a-z_]+\\.)?" + key + "[`.:]|\n## " + key + "\n").Match(text) {
 			t.Errorf("key %q is not explained", key)
 		}
 	}
