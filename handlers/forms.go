@@ -92,6 +92,7 @@ func (v *Visitors) showForm(c *fiber.Ctx, form *lead.Form, shown shownForm) erro
 	page := views.Form{
 		Slug: form.Slug, Name: form.Name, Action: submitPath(form), Key: key, ConsentVersion: form.ConsentTextVersion,
 		ConsentPhone: shown.raw.Consent.Phone, Hidden: contextInputs(shown.raw.Context), Fields: formFields(form, shown),
+		Demo: v.playbook.Current().Demo,
 	}
 	if shown.fault != nil {
 		page.Message = shown.fault.Message

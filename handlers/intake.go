@@ -98,7 +98,7 @@ func (v *Visitors) answer(c *fiber.Ctx, form *lead.Form, done intake.Accepted) e
 	if WantsHTML(c) {
 		return c.Redirect(thanksPath(form.Slug, receipt), fiber.StatusSeeOther)
 	}
-	status := v.publicURL + "/v1/forms/" + form.Slug + "/leads/" + done.SubmissionID.String()
+	status := v.publicURL + submitPath(form) + "/" + done.SubmissionID.String()
 	if !done.Duplicate {
 		c.Status(fiber.StatusCreated)
 		c.Set(fiber.HeaderLocation, status)

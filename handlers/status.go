@@ -3,7 +3,6 @@ package handlers
 import (
 	"github.com/gofiber/fiber/v2"
 
-	"leadline/internal/intake"
 	"leadline/views"
 )
 
@@ -84,12 +83,8 @@ func (v *Visitors) Thanks(c *fiber.Ctx) error {
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderReferrerPolicy, "no-referrer") // the address holds the receipt
-	return Render(c, views.ThanksPage(thanksView(form.Slug, id.String(), token, status)))
-}
-
-func thanksView(slug, id, token string, status intake.Status) views.Thanks {
-	return views.Thanks{
-		Form: slug, StatusURL: "/v1/forms/" + slug + "/leads/" + id, Receipt: token, Reference: status.Reference,
-		State: status.State, Rep: status.RepFirstName,
-	}
+	return Render(c, views.ThanksPage(views.Thanks{
+		StatusURL: submitPath(form) + "/" + id.String(), Receipt: token, Reference: status.Reference,
+		State: status.State, Rep: status.RepFirstName, Demo: v.playbook.Current().Demo,
+	}))
 }

@@ -71,7 +71,6 @@ func (f Field) inputMode() string {
 
 // Thanks is the page after the form.
 type Thanks struct {
-	Form      string
 	StatusURL string // where the page asks what became of the request
 	Receipt   string
 	Reference string

@@ -13,10 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"leadline/handlers"
 	"leadline/internal/account"
+	"leadline/internal/dispatch"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
+	"leadline/internal/outbox"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
@@ -39,6 +43,7 @@ forms:
   - {slug: limited, name: Limited, intent: low, limits: {per_ip: 2/1m}}
 reps:
   - {email: sam@example.com, name: Sam Lee, timezone: Europe/Berlin}
+  - {email: ben@example.com, name: Ben Ode, timezone: Europe/Berlin}
 pools:
   - {slug: global, members: [{rep: sam@example.com}], strategy: weighted, last_resort: sam@example.com}
 rules:
@@ -71,6 +76,12 @@ func setup(t *testing.T, change ...func(*web.Deps)) *site {
 	if err := live.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	router := dispatch.New(dispatch.Options{
+		DB: db, Node: 1, Now: time.Now, Log: log, Outbox: outbox.NewStore(func(context.Context, pgx.Tx, []outbox.Ref) error { return nil }),
+		Snapshot: func() dispatch.Snapshot {
+			return dispatch.Snapshot{Table: live.Current().Table, Targets: live.Current().Targets()}
+		},
+	})
 	service := intake.New(intake.Options{DB: db, Secret: make([]byte, 32), Node: 1, Now: time.Now, Log: log})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -82,7 +93,7 @@ func setup(t *testing.T, change ...func(*web.Deps)) *site {
 	s.deps = web.Deps{
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: s.accounts,
 		Handlers: handlers.Deps{
-			DB: db, Intake: service, Leads: s.leads, Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
+			DB: db, Intake: service, Dispatch: router, Leads: s.leads, Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
 			Metrics: metrics, PublicURL: public.String(), Now: time.Now, Log: log,
 		},
 	}
