@@ -31,7 +31,7 @@ func (w *world) allocate(batch []*task) (err error) {
 
 // place climbs the ladder to the first step that somebody can take. It leaves t.to nil when a waiting lead must go on waiting.
 func (w *world) place(t *task) {
-	first := t.home(w.table)
+	first := t.first
 	if first == nil {
 		t.wait("")
 		return
@@ -47,14 +47,6 @@ func (w *world) place(t *task) {
 		}
 	}
 	t.wait(first.Slug)
-}
-
-// home is the pool that a lead belongs to: the one decided on, or what the rules say today if that pool is no more.
-func (t *task) home(table *routing.Table) *routing.Pool {
-	if p := table.Pool(t.decision.Pool); p != nil {
-		return p
-	}
-	return table.Pool(table.Decide(t.facts, t.facts.AcceptedAt).Pool)
 }
 
 func (t *task) wait(pool string) {

@@ -198,7 +198,7 @@ func BenchmarkDispatch(b *testing.B) {
 				d.submit(p, size)
 				start := time.Now()
 				for p.Waiting() > 0 {
-					time.Sleep(20 * time.Microsecond) //nolint:forbidigo // a poll, fine enough to measure by
+					time.Sleep(20 * time.Microsecond) // a poll, fine enough to measure by
 				}
 				took = append(took, time.Since(start))
 			}

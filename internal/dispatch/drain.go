@@ -42,8 +42,8 @@ type drain struct {
 
 func (d *drain) empty() bool { return len(d.ready) == 0 && len(d.people) == 0 && !d.strays }
 
-// survey looks, without any lock, for waiting leads that could be placed now.
-func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, named []string, newVersion bool) (*drain, error) {
+// survey looks, without any lock, for waiting leads that could be placed now; with strays, also for those in no known pool.
+func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, named []string, strays bool) (*drain, error) {
 	rows, err := tx.Query(ctx, waitingPoolsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
@@ -59,7 +59,7 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 	v := newInvolved()
 	for _, slug := range waiting {
 		v.add(table, table.Pool(slug))
-		d.strays = d.strays || newVersion && table.Pool(slug) == nil
+		d.strays = d.strays || strays && table.Pool(slug) == nil
 	}
 	for _, email := range named {
 		v.person(email, false)

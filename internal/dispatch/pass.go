@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,8 +63,10 @@ func passable(ctx context.Context, tx pgx.Tx, t *task, r PassRequest) (done bool
 	err = tx.QueryRow(ctx, `SELECT state, coalesce(deadline <= clock_timestamp(), false) FROM offer
 		WHERE lead_id = $1 AND attempt = $2 AND rep_id = $3`, r.LeadID, r.Attempt, r.RepID).Scan(&state, &late)
 	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, conflict(CodeMovedOn, "This lead is not offered to you.")
 	case err != nil:
-		return false, passConflict(err)
+		return false, fmt.Errorf("read the offer to pass: %w", err)
 	case state == stateDeclined:
 		return true, nil
 	case state == stateTimedOut, state == "open" && late:
@@ -72,13 +75,6 @@ func passable(ctx context.Context, tx pgx.Tx, t *task, r PassRequest) (done bool
 		return false, conflict(CodeMovedOn, "This lead has moved on since you saw it.")
 	}
 	return false, nil
-}
-
-func passConflict(err error) error {
-	if missing(err, "") != err {
-		return conflict(CodeMovedOn, "This lead is not offered to you.")
-	}
-	return fmt.Errorf("read the offer to pass: %w", err)
 }
 
 // shorten bounds a text of a person without cutting a character in two.

@@ -24,7 +24,8 @@ type dispatcher struct {
 	conn        *pgx.Conn
 	parked      []uuid.UUID // cannot be dispatched under this version of the configuration
 	parkedUnder int64
-	tried       int64    // the version under which leads without a pool were looked at; -1: none
+	tried       int64 // the version under which leads without a pool were looked at; -1: none
+	triedAt     time.Time
 	named       []string // e-mail addresses of persons that rules name, in version namedUnder
 	namedUnder  int64
 }

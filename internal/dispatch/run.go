@@ -13,6 +13,7 @@ import (
 
 const (
 	sweepEvery   = time.Second
+	straysEvery  = 10 * time.Second // how often leads without a pool are tried under the same configuration
 	reconnectMin = 50 * time.Millisecond
 	reconnectMax = 2 * time.Second
 	closeLimit   = time.Second
@@ -155,15 +156,18 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 // drain offers waiting leads to whoever can take them now.
 func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) error {
 	var found *drain
+	strays := snap.Table.Version() != d.tried || d.s.Now().Sub(d.triedAt) > straysEvery
 	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		var err error
-		found, err = d.s.survey(ctx, tx, snap.Table, d.namedIn(snap.Table), snap.Table.Version() != d.tried)
+		found, err = d.s.survey(ctx, tx, snap.Table, d.namedIn(snap.Table), strays)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	d.tried = snap.Table.Version()
+	if strays {
+		d.tried, d.triedAt = snap.Table.Version(), d.s.Now()
+	}
 	if found.empty() {
 		return nil
 	}

@@ -47,6 +47,7 @@ type task struct {
 	history []past // oldest first
 
 	decision routing.Decision
+	first    *routing.Pool   // where it belongs; nil: no configured pool
 	trace    []candidateLine // of the first decision
 	ended    past            // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one

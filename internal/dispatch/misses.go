@@ -1,0 +1,71 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// missesUntilAway is how many offers in a row a rep may let pass before the system sets them away.
+const missesUntilAway = 2
+
+const awayReason = "Two offers in a row were not answered, so leads go to others. Set yourself available when you are back."
+
+const missedSQL = `
+WITH late AS (
+    SELECT r.id, r.presence, m.n FROM rep r JOIN unnest($1::uuid[], $2::integer[]) AS m(id, n) ON m.id = r.id ORDER BY r.id FOR UPDATE OF r
+), gone AS (
+    SELECT id, n, presence IN ('available', 'focus') AS here FROM late
+)
+UPDATE rep r SET
+    missed          = r.missed + g.n,
+    presence        = CASE WHEN g.here AND r.missed + g.n >= $3 THEN 'away' ELSE r.presence END,
+    presence_by     = CASE WHEN g.here AND r.missed + g.n >= $3 THEN 'system' ELSE r.presence_by END,
+    presence_reason = CASE WHEN g.here AND r.missed + g.n >= $3 THEN $4 ELSE r.presence_reason END,
+    presence_at     = CASE WHEN g.here AND r.missed + g.n >= $3 THEN clock_timestamp() ELSE r.presence_at END,
+    updated_at      = clock_timestamp()
+FROM gone g WHERE r.id = g.id
+RETURNING r.id, r.missed, g.here AND r.missed >= $3`
+
+// countMisses notes offers that ran out, and sets those away who let too many pass.
+func countMisses(ctx context.Context, tx pgx.Tx, batch []*task) error {
+	at := map[uuid.UUID]int{}
+	var ids []uuid.UUID
+	var counts []int32
+	for _, t := range batch {
+		if t.cause != causeTimeout || t.ended.repID == nil {
+			continue
+		}
+		i, seen := at[*t.ended.repID]
+		if !seen {
+			i = len(ids)
+			at[*t.ended.repID] = i
+			ids, counts = append(ids, *t.ended.repID), append(counts, 0)
+		}
+		counts[i]++
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, missedSQL, ids, counts, missesUntilAway, awayReason)
+	if err != nil {
+		return fmt.Errorf("count missed offers: %w", err)
+	}
+	var id uuid.UUID
+	var missed int
+	var away bool
+	_, err = pgx.ForEachRow(rows, []any{&id, &missed, &away}, func() error {
+		for _, t := range batch {
+			if t.cause == causeTimeout && t.ended.repID != nil && *t.ended.repID == id {
+				t.missed, t.away = missed, away
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("count missed offers: %w", err)
+	}
+	return nil
+}

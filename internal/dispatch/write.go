@@ -1,0 +1,160 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/lead"
+	"leadline/internal/routing"
+)
+
+// trace is what the decision row keeps: enough to explain it and to take it again.
+type trace struct {
+	routing.Decision
+	Facts      routing.Facts   `json:"facts"`
+	Candidates []candidateLine `json:"candidates"`
+}
+
+const placeSQL = `
+WITH moved AS (
+    UPDATE lead l SET stage = m.stage, pool = m.pool, attempt = m.attempt
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[]) AS m(id, stage, pool, attempt) WHERE l.id = m.id
+), decided AS (
+    INSERT INTO decision (lead_id, version, rule, pool, rep_id, trace)
+    SELECT id, version, rule, pool, rep_id, trace::jsonb
+    FROM unnest($5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::uuid[], $10::text[]) AS d(id, version, rule, pool, rep_id, trace)
+    ON CONFLICT (lead_id) DO NOTHING
+)
+INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline)
+SELECT id, attempt, kind, rung, pool, rep_id, cause, CASE WHEN ms > 0 THEN clock_timestamp() + ms * interval '1 millisecond' END
+FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::double precision[])
+    AS o(id, attempt, kind, rung, pool, rep_id, cause, ms)
+RETURNING lead_id, deadline`
+
+// columns are the rows of placeSQL turned on their side, as unnest wants them.
+type columns struct {
+	lead    []uuid.UUID
+	stage   []string
+	pool    []string
+	attempt []int32
+
+	decided  []uuid.UUID
+	version  []int64
+	rule     []string
+	toPool   []string
+	toRep    []*uuid.UUID
+	document []string
+
+	offered  []uuid.UUID
+	number   []int32
+	kind     []string
+	rung     []string
+	inPool   []string
+	rep      []*uuid.UUID
+	cause    []string
+	duration []float64
+}
+
+func columnsOf(batch []*task) (*columns, error) {
+	c := &columns{}
+	for _, t := range batch {
+		if t.to == nil {
+			continue
+		}
+		if t.to.offered() {
+			c.offer(t)
+		}
+		c.lead, c.stage = append(c.lead, t.id), append(c.stage, string(t.to.stage))
+		c.pool, c.attempt = append(c.pool, t.to.pool), append(c.attempt, int32(t.number())) //nolint:gosec // number of an offer
+		if t.routed() {
+			if err := c.decide(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+// routed tells tasks whose first decision is made now. One that found no pool is decided again later.
+func (t *task) routed() bool { return !t.decided && t.to != nil && t.to.pool != "" }
+
+func (c *columns) offer(t *task) {
+	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.number())) //nolint:gosec // number of an offer
+	c.kind, c.rung = append(c.kind, t.to.rung.kind()), append(c.rung, string(t.to.rung))
+	c.inPool, c.rep, c.cause = append(c.inPool, t.to.pool), append(c.rep, t.to.repID), append(c.cause, t.cause)
+	c.duration = append(c.duration, float64(t.to.terms)/float64(time.Millisecond))
+}
+
+func (c *columns) decide(t *task) error {
+	if t.trace == nil {
+		t.trace = []candidateLine{}
+	}
+	document, err := json.Marshal(trace{t.decision, t.facts, t.trace})
+	if err != nil {
+		return &poisonError{fmt.Errorf("encode the trace: %w", err)}
+	}
+	d := t.decision
+	c.decided, c.version, c.rule = append(c.decided, t.id), append(c.version, d.Version), append(c.rule, d.Rule)
+	c.toPool, c.toRep, c.document = append(c.toPool, d.Pool), append(c.toRep, t.to.repID), append(c.document, string(document))
+	return nil
+}
+
+// write stores the outcome of allocate: leads, trace and offers in one statement, credits, deliveries of new leads, and events.
+func (s *Service) write(ctx context.Context, tx pgx.Tx, snap Snapshot, w *world, batch []*task) (effects, error) {
+	var e effects
+	c, err := columnsOf(batch)
+	if err != nil {
+		return e, err
+	}
+	e.moved = len(c.lead)
+	if e.moved == 0 {
+		return e, nil
+	}
+	byID := make(map[uuid.UUID]*task, len(batch))
+	for _, t := range batch {
+		byID[t.id] = t
+		e.away = e.away || t.away
+	}
+	pipeline := &pgx.Batch{}
+	pipeline.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
+		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.duration).Query(func(rows pgx.Rows) error {
+		var id uuid.UUID
+		var deadline *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&id, &deadline}, func() error {
+			if deadline != nil {
+				at := *deadline
+				byID[id].to.deadline = &at
+				if left := max(at.Sub(w.now), time.Nanosecond); e.nearest == 0 || left < e.nearest {
+					e.nearest = left
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	for _, st := range w.pools {
+		if st.dirty {
+			st.store(pipeline)
+		}
+	}
+	if err := tx.SendBatch(ctx, pipeline).Close(); err != nil {
+		return e, fmt.Errorf("write offers for %d leads: %w", e.moved, err)
+	}
+	if e.claimed, err = s.deliver(ctx, tx, snap, batch); err != nil {
+		return e, err
+	}
+	events, err := eventsOf(batch)
+	if err != nil {
+		return e, err
+	}
+	e.events = true
+	return e, events.append(ctx, tx)
+}
+
+// unheard tells leads that are new or were never routed: only those the destinations have not heard of.
+func (t *task) unheard() bool { return t.stage == lead.StageNew || !t.decided }
