@@ -100,7 +100,7 @@ func (v *Visitors) showForm(c *fiber.Ctx, form *lead.Form, shown shownForm) erro
 	}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	v.allowFrames(c, form)
-	return Render(c, views.FormPage(page))
+	return renderSmall(c, views.FormPage(page))
 }
 
 // allowFrames lets the sites that may post to a form also show it in a frame.
@@ -119,9 +119,12 @@ func submitPath(form *lead.Form) string { return "/v1/forms/" + form.Slug + "/le
 func contextInputs(ctx lead.Context) []views.Hidden {
 	var out []views.Hidden
 	for _, h := range []views.Hidden{
-		{Name: "context.page_url", Value: ctx.PageURL}, {Name: "context.referrer", Value: ctx.Referrer},
-		{Name: "context.utm_source", Value: ctx.UTMSource}, {Name: "context.utm_medium", Value: ctx.UTMMedium},
-		{Name: "context.utm_campaign", Value: ctx.UTMCampaign}, {Name: "context.utm_term", Value: ctx.UTMTerm},
+		{Name: "context.page_url", Value: ctx.PageURL},
+		{Name: "context.referrer", Value: ctx.Referrer},
+		{Name: "context.utm_source", Value: ctx.UTMSource},
+		{Name: "context.utm_medium", Value: ctx.UTMMedium},
+		{Name: "context.utm_campaign", Value: ctx.UTMCampaign},
+		{Name: "context.utm_term", Value: ctx.UTMTerm},
 		{Name: "context.utm_content", Value: ctx.UTMContent},
 	} {
 		if h.Value != "" {

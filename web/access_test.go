@@ -219,6 +219,9 @@ func TestServer_SetsCarefulHeaders(t *testing.T) {
 	if !strings.Contains(form.Header.Get("Content-Security-Policy"), "frame-ancestors 'self' https://www.example.com;") || form.Header.Get("Referrer-Policy") != "strict-origin-when-cross-origin" {
 		t.Errorf("form headers %v", form.Header)
 	}
+	if small := s.do(http.MethodGet, "/f/demo", "", "Accept-Encoding", "gzip, br"); small.Header.Get("Content-Encoding") != "br" || len(small.body) > 5*1024 {
+		t.Errorf("the form weighs %d bytes, encoding %q", len(small.body), small.Header.Get("Content-Encoding"))
+	}
 	for _, page := range []answer{app, form} {
 		if strings.Contains(page.body, " style=") || strings.Contains(page.body, "<style") || strings.Contains(page.body, " onclick=") || strings.Contains(page.body, "<script>") {
 			t.Error("something inline, which the policy blocks")

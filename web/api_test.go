@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -13,7 +14,12 @@ func TestAPI_ProgramsWorkALeadFromOfferToOutcome(t *testing.T) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- s.deps.Handlers.Dispatch.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-done })
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
 	token := s.token("leads:read", "leads:act")
 	call := func(method, path, body string) answer {
 		return s.do(method, path, body, "Authorization", token, "Content-Type", typeJSON)
@@ -21,7 +27,7 @@ func TestAPI_ProgramsWorkALeadFromOfferToOutcome(t *testing.T) {
 
 	expect(t, "unknown rep", call(http.MethodPut, "/v1/reps/nobody@example.com/presence", `{"presence":"available"}`), http.StatusNotFound)
 	expect(t, "unknown presence", call(http.MethodPut, "/v1/reps/sam@example.com/presence", `{"presence":"asleep"}`), http.StatusUnprocessableEntity)
-	expect(t, "misspelt", call(http.MethodPut, "/v1/reps/sam@example.com/presence", `{"presense":"available"}`), http.StatusBadRequest)
+	expect(t, "unknown member", call(http.MethodPut, "/v1/reps/sam@example.com/presence", `{"present":"available"}`), http.StatusBadRequest)
 	there := call(http.MethodPut, "/v1/reps/sam%40example.com/presence", `{"presence":"available"}`)
 	expect(t, "available", there, http.StatusOK)
 	if there.json(t)["reachable"] != true {

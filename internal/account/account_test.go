@@ -77,8 +77,11 @@ func TestStore_WrongAndUnknownAreTheSame(t *testing.T) {
 	add(t, s, account.NewAccount{Email: "gone@example.com", Roles: []string{"ops"}, Password: "correct horse"})
 	exec(t, db, `UPDATE account SET disabled_at = clock_timestamp() WHERE email = 'gone@example.com'`)
 	for _, try := range [][2]string{
-		{"known@example.com", "wrong horse"}, {"known@example.com", ""}, {"nobody@example.com", "correct horse"},
-		{"link-only@example.com", ""}, {"gone@example.com", "correct horse"},
+		{"known@example.com", "wrong horse"},
+		{"known@example.com", ""},
+		{"nobody@example.com", "correct horse"},
+		{"link-only@example.com", ""},
+		{"gone@example.com", "correct horse"},
 	} {
 		_, _, err := s.SignIn(t.Context(), try[0], try[1], "10.0.0.1", "")
 		if !fault.Is(err, fault.Unauthenticated) || err.Error() != "unauthenticated: That email address and password do not fit together. Check both." {
