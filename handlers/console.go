@@ -146,7 +146,7 @@ func (h *Console) rep(ctx context.Context, who account.Who) (*rep.Rep, error) {
 
 func (h *Console) meta(c *fiber.Ctx, title, use string, me *rep.Rep) views.PageMeta {
 	who := WhoOf(c)
-	p := &views.Person{Name: who.Name, Kind: "viewer"}
+	p := views.Person{Name: who.Name, Kind: "viewer"}
 	if p.Name == "" {
 		p.Name = who.Email
 	}

@@ -159,7 +159,8 @@
       (call || card).focus();
       say(call ? "Yours. Call now." : "Saved.");
     } else if (card.dataset.keep) {
-      ($("[data-primary]", card) || card).focus();
+      const next = card.nextElementSibling;
+      ($("[data-primary]", card) || (next && $("[data-primary]", next)) || card).focus();
       say($(".sentence", card)?.textContent);
       L.fade?.(card);
     }

@@ -105,9 +105,9 @@ type Phase struct{ Name, Word, Icon, Chip string }
 
 // The phases.
 var (
-	PhaseLate    = Phase{"late", "Late", "triangle-alert", "danger"}
-	PhaseSoon    = Phase{"soon", "Due soon", "clock", "warn"}
-	PhaseWaiting = Phase{"waiting", "Waiting", "pause", "hold"}
+	PhaseLate    = Phase{Name: "late", Word: "Late", Icon: "triangle-alert", Chip: "danger"}
+	PhaseSoon    = Phase{Name: "soon", Word: "Due soon", Icon: "clock", Chip: "warn"}
+	PhaseWaiting = Phase{Name: "waiting", Word: "Waiting", Icon: "pause", Chip: "hold"}
 )
 
 // soonWithin is how close to its goal a lead is due soon.

@@ -10,11 +10,11 @@ import (
 
 // PageMeta describes a page to its shell.
 type PageMeta struct {
-	Title  string  // the h1 and, with the product's name, the document's title; never personal data
-	Nav    string  // the current entry of the navigation: "live", or empty
-	Person *Person // who is signed in; nil: nobody, and the shell is a single column
-	Live   string  // how the page uses the live stream: "console", "lead", or empty for not at all
-	Theme  string  // light, dark, or empty: follow the system
+	Title  string // the h1 and, with the product's name, the document's title; never personal data
+	Nav    string // the current entry of the navigation: "live", or empty
+	Person Person // who is signed in
+	Live   string // how the page uses the live stream: "console", "lead", or empty for not at all
+	Theme  string // light, dark, or empty: follow the system
 	Now    time.Time
 }
 
