@@ -8,14 +8,14 @@ SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './tmp/
 ASSETS  := $(shell find static migrations internal -type f -not -name '*.go' 2>/dev/null)
 
 # The development database; see `leadline help serve`.
-DATA   ?= $(or $(LEADLINE_DATA_DIR),$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/leadline)
+DATA   ?= $(or $(LEADLINE_DATA_DIR),$(if $(XDG_DATA_HOME),$(XDG_DATA_HOME)/leadline),$(shell [ "$$(id -u)" = 0 ] && echo /var/lib/leadline || echo "$$HOME/.local/share/leadline"))
 TARGET ?= http://127.0.0.1:8080
 FORM   ?= demo
 RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench load lint fmt vuln check build docker
+.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench shots load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ check: test ## the same as test
 
 bench: setup ## print the numbers of this machine (minutes)
 	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
+	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
+
+shots: setup ## take the README's pictures from the running product
+	$(GO) test -tags shots -run TestShots -count=1 ./internal/journey
 
 load: build ## send leads to a running server: TARGET= FORM= RATE= FOR=
 	./bin/leadline load --target $(TARGET) --form $(FORM) --rate $(RATE) --duration $(FOR)

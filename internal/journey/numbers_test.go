@@ -48,12 +48,12 @@ func TestNumbers(t *testing.T) {
 	}
 	duration := time.Duration(seconds) * time.Second
 	w := newWorld(t, numbersPlaybook)
+	t.Logf("memory of the server at rest: %d MiB", w.server.residentMiB(t))
 	w.addUser("mia@example.com", "rep", miasPassword)
 	rep := newBrowser(t)
 	rep.signIn(w, "mia@example.com", miasPassword)
 	rep.ready(w)
 	w.fault(map[string]any{"vendor": "webhook", "latency_ms": 80})
-	t.Logf("memory of the server at rest: %d MiB", w.server.residentMiB(t))
 
 	w.load(t, 20, 3*time.Second) // warm
 	w.forget(t)

@@ -139,7 +139,10 @@ func (s *Store) Seen(ctx context.Context, ids []uuid.UUID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := s.db.WithContext(ctx).Exec("UPDATE rep SET reachable_at = clock_timestamp() WHERE id IN ?", ids).Error; err != nil {
+	// Locked in the order of their ids, like everywhere: dispatch may be counting missed offers of the same reps.
+	err := s.db.WithContext(ctx).Exec(`WITH seen AS (SELECT id FROM rep WHERE id IN ? ORDER BY id FOR NO KEY UPDATE)
+		UPDATE rep SET reachable_at = clock_timestamp() FROM seen WHERE rep.id = seen.id`, ids).Error
+	if err != nil {
 		return fmt.Errorf("note reachable reps: %w", err)
 	}
 	return nil
