@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gofiber/contrib/websocket"
 	"github.com/gofiber/fiber/v2"
 
 	"leadline/internal/account"
@@ -37,27 +36,15 @@ type Console struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	cards   cardCache
-	upgrade func(origin string) fiber.Handler
+	cards cardCache
 }
 
 // NewConsole takes what the console needs.
 func NewConsole(d Deps) *Console {
-	h := &Console{
+	return &Console{
 		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub,
 		metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now, log: d.Log,
 	}
-	h.upgrade = func(origin string) fiber.Handler {
-		return websocket.New(h.serve, websocket.Config{
-			Origins:           []string{origin}, // exact, and never empty: an empty list lets everybody in
-			RecoverHandler:    h.recovered,
-			EnableCompression: false,
-			ReadBufferSize:    512,
-			WriteBufferSize:   4096,
-			WriteBufferPool:   &writeBuffers,
-		})
-	}
-	return h
 }
 
 // Live shows the console: GET /live.

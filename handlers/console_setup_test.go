@@ -119,7 +119,9 @@ func openOffice(t *testing.T) *office {
 		_ = server.Shutdown(limit)
 		stop()
 		for range parts {
-			<-done
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	<-o.hub.Ready()

@@ -54,7 +54,13 @@ func (h *Console) Socket(c *fiber.Ctx) error {
 	c.Locals("caller", caller{
 		who: WhoOf(c), token: c.Cookies(SessionCookie(h.publicURL)), since: since, lists: c.Query("view") == "console",
 	})
-	return h.upgrade(origin)(c)
+	return websocket.New(h.serve, websocket.Config{
+		Origins:         []string{origin}, // exact, and never empty: an empty list lets everybody in
+		RecoverHandler:  h.recovered,
+		ReadBufferSize:  512,
+		WriteBufferSize: 4096,
+		WriteBufferPool: &writeBuffers,
+	})(c)
 }
 
 // serve is one console's connection. It reads here and writes in one other goroutine, and returns only after that one has:

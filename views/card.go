@@ -209,8 +209,12 @@ var PassReasons = []Reason{
 
 // DisqualifyReasons are why a lead is none.
 var DisqualifyReasons = []Reason{
-	{"not_a_business", "Not a business"}, {"student", "Student or job"}, {"competitor", "Competitor"}, {"spam", "Spam"},
-	{"wrong_country", "Wrong country"}, {"other", "Other"},
+	{"not_a_business", "Not a business"},
+	{"student", "Student or job"},
+	{"competitor", "Competitor"},
+	{"spam", "Spam"},
+	{"wrong_country", "Wrong country"},
+	{"other", "Other"},
 }
 
 // OutcomeWord is a disposition as people say it.

@@ -38,7 +38,7 @@ func randomCard(rng *rand.Rand, id uuid.UUID, reps []uuid.UUID, base time.Time) 
 }
 
 func TestBoard_AgreesWithASimpleOneAfterAnyChanges(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // reproducible
+	rng := rand.New(rand.NewPCG(7, 7))
 	base := time.Date(2026, 11, 23, 16, 0, 0, 0, time.UTC)
 	reps := []uuid.UUID{uuid.New(), uuid.New()}
 	ids := make([]uuid.UUID, 60)

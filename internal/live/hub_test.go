@@ -206,7 +206,7 @@ func TestHub_MissesNoEventOf64Writers(t *testing.T) {
 	gate := make(chan struct{}, 16) // as many as the pool serves at once
 	for w := range writers {
 		wg.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(w), 1)) //nolint:gosec // a reproducible mix
+			rng := rand.New(rand.NewPCG(uint64(w), 1))
 			for range each {
 				gate <- struct{}{}
 				id, err := d.slowly(rng.IntN(3))
