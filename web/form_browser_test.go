@@ -72,7 +72,7 @@ func window(t *testing.T) context.Context {
 	return ctx
 }
 
-func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) { //nolint:revive // the browser's context comes after the test, as everywhere here
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -81,7 +81,7 @@ func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Voi
 	}
 }
 
-func shows(t *testing.T, ctx context.Context, what, expression string) { //nolint:revive // as above
+func shows(t *testing.T, ctx context.Context, what, expression string) {
 	t.Helper()
 	eventually(t, what, func() bool {
 		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
