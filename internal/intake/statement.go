@@ -20,10 +20,10 @@ const commitStatement = `
 WITH d AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[],
-        $19::text[], $20::text[], $21::text[], $22::text[], $23::bytea[], $24::bytea[], $25::bigint[])
+        $19::text[], $20::text[], $21::text[], $22::text[], $23::bytea[], $24::bytea[], $25::bigint[], $27::boolean[])
     AS d(id, correlation_id, form, intent, product, country, region, postal_code, timezone,
         language, source, email_domain, domain_class, name, email, phone, company, notes,
-        fields, consent, context, key, fp, digest, window_ms)
+        fields, consent, context, key, fp, digest, window_ms, demo)
 ), k AS (
     INSERT INTO client_key (form, key, submission, fingerprint, digest)
     SELECT form, key, id, fp, digest FROM d
@@ -48,9 +48,9 @@ WITH d AS MATERIALIZED (
     RETURNING lead_id
 ), l AS (
     INSERT INTO lead (id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
-        email_domain, domain_class, node, dispatch_lease)
+        email_domain, domain_class, node, dispatch_lease, demo)
     SELECT id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
-        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds' FROM placed WHERE joined = id
+        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds', demo FROM placed WHERE joined = id
     RETURNING id, accepted_at
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
@@ -96,6 +96,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		fps     = make([][]byte, n)
 		digests = make([][]byte, n)
 		windows = make([]int64, n)
+		demos   = make([]bool, n)
 	)
 	for i := range texts {
 		texts[i] = make([]string, n)
@@ -109,14 +110,14 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 			texts[j][i] = row[j]
 		}
 		ids[i], fps[i], digests[i] = w.sub.ID, w.sub.Fingerprint, w.sub.Digest
-		windows[i] = w.sub.Window.Milliseconds()
+		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
 	}
-	args := make([]any, 0, 26)
+	args := make([]any, 0, 27)
 	args = append(args, ids)
 	for i := range texts {
 		args = append(args, texts[i])
 	}
-	return append(args, fps, digests, windows, node), nil
+	return append(args, fps, digests, windows, node, demos), nil
 }
 
 // texted gives the text columns of one submission in the order of the statement.

@@ -14,6 +14,7 @@ type Form struct {
 	ConsentTextVersion string
 	Owners             []string // e-mail addresses told of schema drift
 	Paused             bool
+	Demo               bool // belongs to the demo: its leads are marked and go with it
 }
 
 // The intents a form can have: high takes the hot path in full.

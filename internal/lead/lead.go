@@ -137,6 +137,7 @@ type Submission struct {
 	Form          string
 	Intent        string
 	Window        time.Duration // the form's same-person window
+	Demo          bool          // sent to a form of the demo
 
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string

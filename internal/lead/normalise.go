@@ -41,6 +41,7 @@ func (n *normaliser) submission() Submission {
 		Intent:        n.form.Intent,
 		Window:        n.form.DedupeWindow,
 		ClientKey:     StoredKey(n.raw.ClientKey),
+		Demo:          n.form.Demo,
 	}
 	if len(n.raw.Fields)+len(n.raw.Unknown) > maxFields {
 		n.wrong("fields", "too_many", "This form sends more than 64 fields. Send fewer.")

@@ -117,6 +117,7 @@ func (l *Live) snapshot(row versionRow) (*Snapshot, []Problem) {
 	}
 	s := &Snapshot{Version: row.Number, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
 	for _, f := range cfg.Forms {
+		f.Demo = row.Demo
 		s.Forms[f.Slug] = f
 	}
 	for _, conn := range cfg.Connections {
