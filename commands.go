@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -131,7 +132,7 @@ func (c *call) database(ctx context.Context, log *slog.Logger) (dsn string, stop
 	if c.cfg.DatabaseURL != "" {
 		return c.cfg.DatabaseURL, func() {}, nil
 	}
-	if dsn, running := postgres.FindPrivate(c.cfg.DataDir); running {
+	if dsn, running := postgres.FindPrivate(c.cfg.DataDir); running { //nolint:contextcheck // it limits itself
 		return dsn, func() {}, nil
 	}
 	private, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: c.cfg.DataDir, Log: log, Now: c.now})
@@ -350,9 +351,11 @@ func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler)
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		_ = server.Close() // ends calls that hang on purpose too
-		<-done
-		return nil
+		err := server.Close() // ends calls that hang on purpose too
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
 	}
 }
 

@@ -130,7 +130,7 @@ func (c *call) demoSandboxListener(ctx context.Context) (net.Listener, error) {
 			return nil, fmt.Errorf("find a port for the sandbox: %w", err)
 		}
 	}
-	if err := os.WriteFile(kept, []byte(listener.Addr().String()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(kept, []byte(listener.Addr().String()+"\n"), 0o600); err != nil { //nolint:gosec // the operator names the data directory
 		_ = listener.Close()
 		return nil, fmt.Errorf("keep the sandbox's address: %w", err)
 	}

@@ -125,10 +125,15 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 	outboxStore := outbox.NewStore(func(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) error { return p.jobs.Enqueue(ctx, tx, refs) })
 	allowed := append(c.cfg.OutboundAllow, show.allow...)
 	client := outbound.New(outbound.Options{Allow: allowed})
+	// A commit may have changed what a console or a chat card shows.
+	committed := func() {
+		p.hub.Wake()
+		p.notify.Hint()
+	}
 	connections := func() []outbox.Connection { return p.playbook.Current().Connections }
 	p.writer = crm.NewWriter(crm.Options{
 		DB: db, Store: outboxStore, Node: node.ID(), Connections: connections, HTTP: client,
-		Now: c.now, Log: log, OnCommit: p.hub.Wake, Metrics: metrics,
+		Now: c.now, Log: log, OnCommit: committed, Metrics: metrics,
 	})
 	p.notify = notify.NewService(notify.Options{
 		DB: db, Store: outboxStore, Node: node.ID(), Connections: connections, HTTP: client,
@@ -139,18 +144,14 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		return nil, err
 	}
 
-	deliver := func(claimed []outbox.Claimed) {
-		p.writer.Submit(claimed)
-		p.notify.Hint()
-	}
 	p.dispatch = dispatch.New(dispatch.Options{
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
 			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets()}
 		},
-		OnCommit:  p.hub.Wake,
-		OnClaimed: deliver,
+		OnCommit:  committed,
+		OnClaimed: p.writer.Submit,
 	})
 	p.intake = intake.New(intake.Options{
 		DB: db, Secret: secret, Node: node.ID(), Now: c.now, NewID: newID, Log: log,
@@ -158,10 +159,10 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
 		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {
 			claimed, err := outboxStore.Bump(ctx, tx, node.ID(), id)
-			return func() { deliver(claimed) }, err
+			return func() { p.writer.Submit(claimed) }, err
 		},
 	})
-	p.web = web.New(web.Deps{
+	p.web = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
 		Accounts: accounts,
 		Handlers: handlers.Deps{

@@ -43,14 +43,6 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t: t, ctx: ctx}
 }
 
-// window opens another window of the same browser, with the same cookies.
-func (b *browser) window() *browser {
-	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx)
-	b.t.Cleanup(cancel)
-	return &browser{t: b.t, ctx: ctx}
-}
-
 // do runs steps within the patience of a test.
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
