@@ -5,9 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
-
 	"leadline/internal/lead"
 	"leadline/views"
 )
@@ -128,16 +125,13 @@ func sentence(s string) string {
 
 // countries lists the world by name. Made once: it takes a moment.
 var countries = sync.OnceValue(func() []views.Option {
-	names := display.English.Regions()
 	var out []views.Option
 	for a := 'A'; a <= 'Z'; a++ {
 		for b := 'A'; b <= 'Z'; b++ {
 			code := string([]rune{a, b})
-			region, err := language.ParseRegion(code)
-			if known, ok := lead.ParseCountry(code); err != nil || !ok || known != code || !region.IsCountry() {
-				continue
+			if known, ok := lead.ParseCountry(code); ok && known == code {
+				out = append(out, views.Option{Value: code, Label: lead.CountryName(code)})
 			}
-			out = append(out, views.Option{Value: code, Label: names.Name(region)})
 		}
 	}
 	slices.SortFunc(out, func(x, y views.Option) int { return strings.Compare(x.Label, y.Label) })

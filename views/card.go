@@ -93,9 +93,9 @@ func (c Card) meta() string {
 	company := ""
 	switch c.Company {
 	case "business":
-		company = "company address"
+		company = "company email"
 	case "disposable":
-		company = "throw-away address"
+		company = "throw-away email"
 	}
 	return joined(Readable(c.Product), company, source)
 }

@@ -4,25 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 )
-
-// Country is the English name of an ISO country, or the code itself when nobody knows it; empty stays empty.
-func Country(code string) string {
-	if code == "" {
-		return ""
-	}
-	region, err := language.ParseRegion(code)
-	if err != nil {
-		return code
-	}
-	if name := display.English.Regions().Name(region); name != "" {
-		return name
-	}
-	return code
-}
 
 // Clock is a time span as the console writes it: "9 h", "1:24", "0:41". It must agree with tick in console.js.
 func Clock(d time.Duration) string {

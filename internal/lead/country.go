@@ -20,7 +20,7 @@ var otherNames = map[string]string{
 	"holland": "NL", "thenetherlands": "NL", "czechrepublic": "CZ", "tschechischerepublik": "CZ", "korea": "KR",
 	"republicofkorea": "KR", "turkey": "TR", "uae": "AE", "emirates": "AE", "hongkong": "HK", "macau": "MO", "macao": "MO",
 	"russianfederation": "RU", "republicofireland": "IE", "eire": "IE", "ivorycoast": "CI", "burma": "MM", "vietnam": "VN",
-	"capeverde": "CV", "swaziland": "SZ", "macedonia": "MK", "bosnia": "BA", "trinidad": "TT", "ksa": "SA", "prc": "CN", "taiwan": "TW",
+	"capeverde": "CV", "swaziland": "SZ", "macedonia": "MK", "northmacedonia": "MK", "eswatini": "SZ", "bosnia": "BA", "trinidad": "TT", "ksa": "SA", "prc": "CN", "taiwan": "TW",
 }
 
 // countryNames maps folded names, in nameLanguages, to ISO 3166-1 alpha-2 codes.
@@ -47,6 +47,24 @@ var countryNames = sync.OnceValue(func() map[string]string {
 	return out
 })
 
+// newerNames are English names that changed after the language data was made, and shorter ones than it has.
+var newerNames = map[string]string{"MK": "North Macedonia", "SZ": "Eswatini", "HK": "Hong Kong", "MO": "Macao"}
+
+// CountryName is the English name of a country by its ISO code; the code itself when it is none.
+func CountryName(code string) string {
+	if name, ok := newerNames[code]; ok {
+		return name
+	}
+	region, err := language.ParseRegion(code)
+	if err != nil {
+		return code
+	}
+	if name := display.English.Regions().Name(region); name != "" {
+		return name
+	}
+	return code
+}
+
 // ParseCountry gives the ISO 3166-1 alpha-2 code for a code of two or three letters or a name in a common language.
 func ParseCountry(s string) (code string, ok bool) {
 	s = line(s)
@@ -57,6 +75,13 @@ func ParseCountry(s string) (code string, ok bool) {
 	}
 	code, ok = countryNames()[fold(s)]
 	return code, ok
+}
+
+// noCountries are two-letter codes that the language data counts as countries and ISO 3166-1 does not: parts of a country with a
+// reserved code, unions of countries, and codes for testing.
+var noCountries = map[string]bool{
+	"AC": true, "CP": true, "CQ": true, "DG": true, "EA": true, "EU": true, "EZ": true, "IC": true, "QO": true, "TA": true, "UN": true,
+	"XA": true, "XB": true,
 }
 
 // isCountryCode tells current alpha-2 codes of countries from old and grouping ones.
@@ -72,7 +97,7 @@ func countryOfCode(s string) string {
 	if err != nil {
 		return ""
 	}
-	if r = r.Canonicalize(); !r.IsCountry() || len(r.String()) != 2 {
+	if r = r.Canonicalize(); !r.IsCountry() || len(r.String()) != 2 || noCountries[r.String()] {
 		return ""
 	}
 	return r.String()
