@@ -49,12 +49,12 @@ type Writer struct {
 func NewWriter(o Options) *Writer {
 	o.Limits = o.Limits.withDefaults()
 	w := &Writer{
-		o: o, loader: loader{db: o.DB.Jobs}, conns: make(map[string]*connection), held: make(map[int64]int64),
+		o: o, loader: loader{db: o.DB.Path}, conns: make(map[string]*connection), held: make(map[int64]int64),
 		back: make(chan string, 64),
 	}
 	w.callCtx, w.giveUp = context.WithCancel(context.Background())
 	w.recorder = outbox.NewRecorder(outbox.RecorderOptions{
-		Pool: o.DB.Jobs, Store: o.Store, After: w.after, OnCommit: o.OnCommit, Log: o.Log,
+		Pool: o.DB.Path, Store: o.Store, After: w.after, OnCommit: o.OnCommit, Log: o.Log,
 	})
 	return w
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"leadline/internal/postgres"
 )
 
 const (
@@ -21,8 +23,8 @@ const (
 
 // sessionSettings hold for the dispatcher's connection. One generic plan serves every batch size; without sequential scans it
 // stays right from the first lead to the ten-millionth.
-const sessionSettings = `SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '20s';
-SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`
+const sessionSettings = `SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '20s'; ` +
+	postgres.FixedPlans
 
 // Run dispatches until ctx ends; it returns nil when all goroutines have ended. It survives the loss of the database.
 func (s *Service) Run(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"leadline/internal/lead"
+	"leadline/internal/postgres"
 )
 
 // commitStatement makes a whole batch durable in one round trip and one implicit transaction.
@@ -84,8 +85,7 @@ LEFT JOIN lead l ON l.id = k.submission`
 
 // sessionSettings hold for a writer's connection. One generic plan serves every batch size; without sequential scans it stays
 // right from the first lead to the ten-millionth.
-const sessionSettings = `SET lock_timeout = '250ms'; SET statement_timeout = '1s'; SET jit = off;
-SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`
+const sessionSettings = `SET lock_timeout = '250ms'; SET statement_timeout = '1s'; ` + postgres.FixedPlans
 
 // columns are a batch turned sideways, as unnest wants it.
 func columns(batch []*waiting, node int64) ([]any, error) {

@@ -70,7 +70,7 @@ func (h *Hub) catchUp(ctx context.Context) error {
 		if last == from {
 			return nil
 		}
-		cards, err := h.cards(ctx, h.db.Console, last, boarded(h.Clock()), `SELECT `+cardColumns+` WHERE l.id = ANY($1)`, ids)
+		cards, err := h.cards(ctx, h.db.Path, last, boarded(h.Clock()), `SELECT `+cardColumns+` WHERE l.id = ANY($1)`, ids)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (h *Hub) catchUp(ctx context.Context) error {
 // eventsAfter gives the position reached and the leads concerned. The stream is gapless by construction (its writers number
 // events under one lock); a hole means rows were taken away, and then only a fresh board is right.
 func (h *Hub) eventsAfter(ctx context.Context, from int64) (int64, []uuid.UUID, error) {
-	rows, err := h.db.Console.Query(ctx, `SELECT seq, lead_id FROM event WHERE seq > $1 ORDER BY seq LIMIT $2`, from, eventsPerRead)
+	rows, err := h.db.Path.Query(ctx, `SELECT seq, lead_id FROM event WHERE seq > $1 ORDER BY seq LIMIT $2`, from, eventsPerRead)
 	if err != nil {
 		return from, nil, fmt.Errorf("read events: %w", err)
 	}

@@ -38,11 +38,17 @@ const (
 type DB struct {
 	Console *pgxpool.Pool // requests of people and programs
 	Jobs    *pgxpool.Pool // River, sweepers and everything else that nobody waits for
+	Path    *pgxpool.Pool // the few statements that every lead runs through: planned once, see FixedPlans
 	SQL     *sql.DB       // database/sql over Console: no second pool
 	Gorm    *gorm.DB      // over SQL; never AutoMigrate
 
 	base *pgx.ConnConfig
 }
+
+// FixedPlans are the settings of sessions that run the same few statements for every lead, all of which look rows up by their
+// keys. Planning such a statement anew costs more than running it; without sequential scans its one plan stays right from the
+// first lead to the ten-millionth.
+const FixedPlans = `SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`
 
 // Open connects to the database that dsn names and proves with one round trip per pool that it answers.
 func Open(ctx context.Context, dsn string) (*DB, error) {
@@ -60,6 +66,11 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		db.Console.Close()
 		return nil, err
 	}
+	if db.Path, err = openPool(ctx, config, "path", jobsStatement, jobsIdleInTx, FixedPlans); err != nil {
+		db.Jobs.Close()
+		db.Console.Close()
+		return nil, err
+	}
 	db.SQL = stdlib.OpenDBFromPool(db.Console)
 	if db.Gorm, err = openGorm(db.SQL); err != nil {
 		db.Close()
@@ -71,6 +82,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 // Close gives all pooled connections back. Connections made by Connect belong to whoever asked for them.
 func (d *DB) Close() {
 	_ = d.SQL.Close() // only the wrapper: it reports nothing that the pools do not
+	d.Path.Close()
 	d.Jobs.Close()
 	d.Console.Close()
 }
@@ -101,7 +113,7 @@ func prepareConn(config *pgx.ConnConfig) {
 	}
 }
 
-func openPool(ctx context.Context, base *pgxpool.Config, app string, statement, idleInTx time.Duration) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, base *pgxpool.Config, app string, statement, idleInTx time.Duration, settings ...string) (*pgxpool.Pool, error) {
 	config := base.Copy()
 	config.MaxConns = poolSize
 	config.MinIdleConns = 1
@@ -114,6 +126,11 @@ func openPool(ctx context.Context, base *pgxpool.Config, app string, statement, 
 		useUTC(conn)
 		_, err := conn.Exec(ctx, `SELECT set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false)`,
 			milliseconds(statement), milliseconds(idleInTx))
+		for _, more := range settings {
+			if err == nil {
+				_, err = conn.Exec(ctx, more)
+			}
+		}
 		return err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
