@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -113,10 +114,11 @@ func help(_ context.Context, c *call) error {
 // logger makes the log of a command: structured, on standard error, without personal data.
 func (c *call) logger() *slog.Logger { return telemetry.NewLogger(c.stderr, c.cfg.LogLevel) }
 
-// openDatabase opens the configured database, or the private one: joined when a serve has it up, else started for this call.
-// The function it returns closes everything again.
-func (c *call) openDatabase(ctx context.Context, log *slog.Logger) (*postgres.DB, func(), error) {
-	dsn, stop, err := c.database(ctx, log)
+// openDatabase opens the configured database or the private one. A server owns its private PostgreSQL: it starts it, or adopts
+// the one that a killed server left behind, and nobody else serves from there. Other commands join what is up, and start and stop
+// it themselves otherwise. The function it returns closes everything again.
+func (c *call) openDatabase(ctx context.Context, log *slog.Logger, owner bool) (*postgres.DB, func(), error) {
+	dsn, stop, err := c.database(ctx, log, owner)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -128,12 +130,14 @@ func (c *call) openDatabase(ctx context.Context, log *slog.Logger) (*postgres.DB
 	return db, func() { db.Close(); stop() }, nil
 }
 
-func (c *call) database(ctx context.Context, log *slog.Logger) (dsn string, stop func(), err error) {
+func (c *call) database(ctx context.Context, log *slog.Logger, owner bool) (dsn string, stop func(), err error) {
 	if c.cfg.DatabaseURL != "" {
 		return c.cfg.DatabaseURL, func() {}, nil
 	}
-	if dsn, running := postgres.FindPrivate(c.cfg.DataDir); running { //nolint:contextcheck // it limits itself
-		return dsn, func() {}, nil
+	if !owner {
+		if dsn, running := postgres.FindPrivate(c.cfg.DataDir); running { //nolint:contextcheck // it limits itself
+			return dsn, func() {}, nil
+		}
 	}
 	private, err := postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: c.cfg.DataDir, Log: log, Now: c.now})
 	if err != nil {
@@ -151,7 +155,7 @@ func (c *call) database(ctx context.Context, log *slog.Logger) (dsn string, stop
 // withDatabase runs a short command against a database whose schema fits this binary. A private database is brought up to
 // date on the way; a configured one must have been migrated on purpose.
 func (c *call) withDatabase(ctx context.Context, f func(db *postgres.DB) error) error {
-	db, done, err := c.openDatabase(ctx, c.logger())
+	db, done, err := c.openDatabase(ctx, c.logger(), false)
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func (c *call) withDatabase(ctx context.Context, f func(db *postgres.DB) error) 
 }
 
 func migrate(ctx context.Context, c *call) error {
-	db, done, err := c.openDatabase(ctx, c.logger())
+	db, done, err := c.openDatabase(ctx, c.logger(), false)
 	if err != nil {
 		return err
 	}
@@ -313,6 +317,11 @@ func demoRemove(ctx context.Context, c *call) error {
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
 		if err := demo.Remove(ctx, db.Console); err != nil {
 			return err
+		}
+		for _, name := range []string{sandboxJournal, sandboxAddress} {
+			if err := os.Remove(filepath.Join(c.cfg.DataDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		fmt.Fprintln(c.stdout, "All demo data is gone.")
 		return nil

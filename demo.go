@@ -20,6 +20,12 @@ import (
 	"leadline/internal/sandbox"
 )
 
+// What the demo keeps in the data directory.
+const (
+	sandboxJournal = "sandbox.jsonl" // what the simulated vendors hold
+	sandboxAddress = "sandbox.addr"  // where the sandbox listens
+)
+
 // demoShow is what --demo adds to a server. The zero demoShow adds nothing.
 type demoShow struct {
 	on         bool // the live configuration is demo data
@@ -70,7 +76,7 @@ func (c *call) startDemo(ctx context.Context, db *postgres.DB, secret []byte, lo
 	show.allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 
 	server, err := sandbox.Open(sandbox.Options{
-		Now: c.now, Log: log, Journal: filepath.Join(c.cfg.DataDir, "sandbox.jsonl"),
+		Now: c.now, Log: log, Journal: filepath.Join(c.cfg.DataDir, sandboxJournal),
 		WebhookSecret: show.secrets[demo.WebhookSecretName], SlackToken: show.secrets[demo.SlackTokenName],
 	})
 	if err != nil {
@@ -119,7 +125,7 @@ func (c *call) seedDemo(ctx context.Context, db *postgres.DB, secret []byte, san
 // demoSandboxListener listens where the sandbox listened last time, because the demo's records and connections name that
 // address; the first time, or when something else has taken it, it finds another.
 func (c *call) demoSandboxListener(ctx context.Context) (net.Listener, error) {
-	kept := filepath.Join(c.cfg.DataDir, "sandbox.addr")
+	kept := filepath.Join(c.cfg.DataDir, sandboxAddress)
 	addr := "127.0.0.1:9090"
 	if text, err := os.ReadFile(filepath.Clean(kept)); err == nil {
 		addr = strings.TrimSpace(string(text))

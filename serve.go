@@ -56,7 +56,7 @@ func serve(ctx context.Context, c *call) error {
 	}
 	defer func() { _ = listener.Close() }() // normally closed by the web server already
 
-	db, closeDB, err := c.openDatabase(ctx, log)
+	db, closeDB, err := c.openDatabase(ctx, log, true)
 	if err != nil {
 		return err
 	}

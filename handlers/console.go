@@ -15,6 +15,7 @@ import (
 	"leadline/internal/lead"
 	"leadline/internal/live"
 	"leadline/internal/playbook"
+	"leadline/internal/postgres"
 	"leadline/internal/rep"
 	"leadline/internal/telemetry"
 	"leadline/views"
@@ -31,6 +32,7 @@ type Console struct {
 	playbook  *playbook.Live
 	accounts  *account.Store
 	hub       *live.Hub
+	db        *postgres.DB
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -42,7 +44,7 @@ type Console struct {
 // NewConsole takes what the console needs.
 func NewConsole(d Deps) *Console {
 	return &Console{
-		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub,
+		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB,
 		metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now, log: d.Log,
 	}
 }

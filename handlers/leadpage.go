@@ -11,7 +11,7 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
-	"leadline/internal/live"
+	"leadline/internal/outbox"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
 	"leadline/views"
@@ -79,7 +79,7 @@ func (h *Console) leadPage(ctx context.Context, who account.Who, me *rep.Rep, id
 		return page, err
 	}
 	page.Timeline = timeline(events, names)
-	deliveries, err := h.hub.Deliveries(ctx, l.ID)
+	deliveries, err := outbox.Deliveries(ctx, h.db.Console, l.ID)
 	page.Deliveries = deliveryViews(deliveries)
 	return page, err
 }
@@ -191,11 +191,11 @@ func timeline(events []lead.Event, names map[uuid.UUID]string) []views.Moment {
 	return out
 }
 
-func deliveryViews(from []live.Delivery) []views.Delivery {
+func deliveryViews(from []outbox.Delivery) []views.Delivery {
 	out := make([]views.Delivery, len(from))
 	for i, d := range from {
 		out[i] = views.Delivery{
-			Connection: d.Connection, Kind: d.Kind, CRM: d.Destination == "crm", State: d.State, Attempts: d.Attempts,
+			Connection: d.Connection, Kind: d.Kind, CRM: d.Destination == outbox.CRM, State: string(d.State), Attempts: d.Attempts,
 			RecordID: d.RecordID, URL: d.URL, LastError: d.LastError, ConfirmedAt: d.ConfirmedAt, DueAt: d.DueAt,
 		}
 	}

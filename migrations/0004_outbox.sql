@@ -12,7 +12,8 @@ CREATE TABLE delivery (
     wanted          integer NOT NULL DEFAULT 1,      -- the lead's revision that the destination should hold
     written         integer NOT NULL DEFAULT 0,      -- the revision it does hold; a write is due while wanted > written
     sending         integer NOT NULL DEFAULT 0,      -- the revision of the write in progress: names the write, stays until its answer is known
-    attempts        integer NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,      -- failed writes since the last success: decides the next wait
+    calls           integer NOT NULL DEFAULT 0,      -- writes that were sent, over the row's life
     node            bigint,                          -- who works on it
     lease_until     timestamptz,                     -- null: nobody does
     token           bigint NOT NULL DEFAULT 0,       -- fencing: grows with each claim

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -71,36 +70,4 @@ func referenceBits(reference string) (string, bool) {
 		bits = bits<<5 | uint64(at)
 	}
 	return hex.EncodeToString([]byte{byte(bits >> 32), byte(bits >> 24), byte(bits >> 16), byte(bits >> 8), byte(bits)}), true
-}
-
-// Delivery is how far one connection is with a lead.
-type Delivery struct {
-	Connection, Kind, Destination, State string
-	Attempts                             int
-	RecordID, URL, LastError             string // LastError is masked, in words
-	ConfirmedAt, DueAt                   *time.Time
-}
-
-// Deliveries gives what every connection knows of a lead, CRMs first.
-func (h *Hub) Deliveries(ctx context.Context, id uuid.UUID) ([]Delivery, error) {
-	rows, err := h.db.Console.Query(ctx, `SELECT connection, kind, destination, state, attempts, record_id, url, last_error, confirmed_at,
-		CASE WHEN wanted > written AND state NOT IN ('quarantined', 'erased') THEN due_at END
-		FROM delivery WHERE lead_id = $1 ORDER BY destination DESC, id`, id)
-	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	defer rows.Close()
-	var out []Delivery
-	for rows.Next() {
-		var d Delivery
-		if err := rows.Scan(&d.Connection, &d.Kind, &d.Destination, &d.State, &d.Attempts, &d.RecordID, &d.URL, &d.LastError,
-			&d.ConfirmedAt, &d.DueAt); err != nil {
-			return nil, fmt.Errorf("read a delivery: %w", err)
-		}
-		out = append(out, d)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	return out, nil
 }

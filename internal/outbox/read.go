@@ -16,16 +16,18 @@ type Delivery struct {
 	Kind        string
 	Destination Destination
 	State       State
-	Attempts    int // writes tried since the last success
+	Attempts    int // writes sent to it for this lead, over its life
 	RecordID    string
 	URL         string
 	LastError   string // masked, in words
 	ConfirmedAt *time.Time
+	DueAt       *time.Time // when the next write is due; nil: none is wanted
 }
 
 // Deliveries gives what every connection knows of a lead, CRMs first. A lead without any gives none.
 func Deliveries(ctx context.Context, pool *pgxpool.Pool, lead uuid.UUID) ([]Delivery, error) {
-	rows, err := pool.Query(ctx, `SELECT connection, kind, destination, state, attempts, record_id, url, last_error, confirmed_at
+	rows, err := pool.Query(ctx, `SELECT connection, kind, destination, state, calls, record_id, url, last_error, confirmed_at,
+		CASE WHEN wanted > written AND state NOT IN ('quarantined', 'erased') THEN due_at END
 		FROM delivery WHERE lead_id = $1 ORDER BY destination DESC, connection`, lead)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)

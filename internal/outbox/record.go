@@ -67,6 +67,7 @@ UPDATE delivery d SET
     written = CASE WHEN r.outcome IN ('delivered', 'merged') THEN greatest(d.written, r.revision) WHEN r.anew THEN 0 ELSE d.written END,
     sending = CASE WHEN r.outcome = 'delivered' AND r.keeps THEN d.wanted WHEN r.anew THEN 0 WHEN r.not_sent THEN d.written ELSE d.sending END,
     attempts = CASE WHEN r.outcome IN ('delivered', 'merged') THEN 0 WHEN r.outcome = 'slow' OR r.uncount THEN d.attempts ELSE d.attempts + 1 END,
+    calls = d.calls + CASE WHEN r.outcome = 'slow' OR r.not_sent OR r.uncount THEN 0 ELSE 1 END,
     failing_since = CASE WHEN r.outcome IN ('delivered', 'merged') THEN NULL
         WHEN r.outcome = 'failed' AND NOT r.uncount THEN coalesce(d.failing_since, clock_timestamp()) ELSE d.failing_since END,
     last_error = CASE WHEN r.outcome IN ('delivered', 'merged') THEN '' WHEN r.outcome = 'slow' THEN d.last_error ELSE r.reason END,
