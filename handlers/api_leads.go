@@ -84,12 +84,12 @@ type apiPerson struct {
 }
 
 type apiDecision struct {
-	Version    int64             `json:"version"`
-	Rule       string            `json:"rule"`
-	Pool       string            `json:"pool"`
-	Rep        *string           `json:"rep"` // e-mail address
-	At         string            `json:"at"`
-	Candidates []routing.Verdict `json:"candidates"`
+	Version    int64                `json:"version"`
+	Rule       string               `json:"rule"`
+	Pool       string               `json:"pool"`
+	Rep        *string              `json:"rep"` // e-mail address
+	At         string               `json:"at"`
+	Candidates []routing.Considered `json:"candidates"`
 }
 
 type apiDelivery struct {
@@ -191,14 +191,14 @@ func (a *API) decision(ctx context.Context, id uuid.UUID, people map[uuid.UUID]r
 	if err != nil {
 		return nil, err
 	}
-	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Verdict{}}
+	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Considered{}}
 	if d.RepID != nil {
 		if r, ok := people[*d.RepID]; ok {
 			out.Rep = &r.Email
 		}
 	}
 	var trace struct {
-		Candidates []routing.Verdict `json:"candidates"`
+		Candidates []routing.Considered `json:"candidates"`
 	}
 	if err := json.Unmarshal(d.Trace, &trace); err != nil {
 		return nil, fmt.Errorf("read a routing trace: %w", err)

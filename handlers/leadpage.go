@@ -148,11 +148,8 @@ func (h *Console) why(ctx context.Context, id uuid.UUID, reps []rep.Rep, me *rep
 		return nil, err
 	}
 	var trace struct {
-		Candidates []struct {
-			routing.Verdict
-			Pool string `json:"pool"`
-		} `json:"candidates"`
-		RunnersUp []routing.RunnerUp `json:"runners_up"`
+		Candidates []routing.Considered `json:"candidates"`
+		RunnersUp  []routing.RunnerUp   `json:"runners_up"`
 	}
 	_ = json.Unmarshal(d.Trace, &trace) // a trace of another version still has its rule and pool
 	byEmail := map[string]string{}

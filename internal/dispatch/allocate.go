@@ -7,12 +7,6 @@ import (
 	"leadline/internal/routing"
 )
 
-// candidateLine is one line of a trace: what became of a rep, and where when it was not in the pool decided on.
-type candidateLine struct {
-	routing.Verdict
-	Pool string `json:"pool,omitempty"`
-}
-
 // allocate finds a place for every task, in order: each sees what those before it took.
 //
 // It is the one part that runs rules on what a visitor sent. A panic there is a bug, but it must cost one lead a detour and
@@ -178,7 +172,7 @@ func (t *task) explain(s step, verdicts []routing.Verdict) {
 		elsewhere = s.pool.Slug
 	}
 	for _, v := range verdicts {
-		t.trace = append(t.trace, candidateLine{v, elsewhere})
+		t.trace = append(t.trace, routing.Considered{Verdict: v, Pool: elsewhere})
 	}
 }
 

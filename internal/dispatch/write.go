@@ -16,8 +16,8 @@ import (
 // trace is what the decision row keeps: enough to explain it and to take it again.
 type trace struct {
 	routing.Decision
-	Facts      routing.Facts   `json:"facts"`
-	Candidates []candidateLine `json:"candidates"`
+	Facts      routing.Facts        `json:"facts"`
+	Candidates []routing.Considered `json:"candidates"`
 }
 
 const placeSQL = `
@@ -92,7 +92,7 @@ func (c *columns) offer(t *task) {
 
 func (c *columns) decide(t *task) error {
 	if t.trace == nil {
-		t.trace = []candidateLine{}
+		t.trace = []routing.Considered{}
 	}
 	document, err := json.Marshal(trace{t.decision, t.facts, t.trace})
 	if err != nil {

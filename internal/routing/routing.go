@@ -112,6 +112,13 @@ const (
 	Skipped      = "skipped"
 )
 
+// Considered is a verdict as a lead's trace keeps it. Pool is set when it is not the pool that the rule names, but one further
+// down the ladder.
+type Considered struct {
+	Verdict
+	Pool string `json:"pool,omitempty"`
+}
+
 // Verdict is one candidate's line in the trace, with the reason in words.
 type Verdict struct {
 	Rep     string `json:"rep"`
