@@ -91,6 +91,17 @@ func (c Candidate) chip() (kind, icon, word string) {
 // RunnerUp is a rule that matched and lost.
 type RunnerUp struct{ Rule, Lost string }
 
+// why says in a sentence what decided against the rule.
+func (r RunnerUp) why() string {
+	switch r.Lost {
+	case "band":
+		return "It is meant for what stronger rules leave over."
+	case "priority":
+		return "Its priority is lower."
+	}
+	return "It is less specific (" + r.Lost + ")."
+}
+
 // Delivery is what one connection knows of the lead.
 type Delivery struct {
 	Connection, Kind         string
@@ -188,6 +199,9 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "CRM slow", joined(text("connection"), prefixed("try ", text("attempts")), text("reason"))
 	case "crm_written":
 		m.Word, m.Detail = "In CRM", joined(text("connection"), suffixed(text("ms"), " ms"))
+		if revision := text("revision"); revision != "" && revision != "1" {
+			m.Word = "CRM updated"
+		}
 	case "crm_refused":
 		m.Word, m.Detail = "CRM refused", joined(text("connection"), text("reason"))
 	case "chat_posted":
