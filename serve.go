@@ -140,7 +140,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, OnCommit: p.hub.Wake, Metrics: metrics,
 	})
 	var err error
-	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Log: log}); err != nil {
+	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
 

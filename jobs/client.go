@@ -33,12 +33,14 @@ const (
 	keepCompleted  = time.Hour
 	cancelAllowed  = 10 * time.Second
 	softStopAtMost = 15 * time.Second
+	schedulerTick  = 5 * time.Second // River's; a job due sooner comes at once and is snoozed to the moment
 )
 
 // Options are what a Client needs.
 type Options struct {
 	DB     *postgres.DB
 	Writer *crm.Writer
+	Now    func() time.Time
 	Log    *slog.Logger
 }
 
@@ -93,6 +95,9 @@ func (c *Client) Enqueue(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) erro
 		opts := &river.InsertOpts{Priority: 2}
 		if ref.Hot {
 			opts.Priority = 1
+		}
+		if ref.After >= schedulerTick {
+			opts.ScheduledAt = c.o.Now().Add(ref.After)
 		}
 		params[i] = river.InsertManyParams{Args: crmWriteArgs{DeliveryID: ref.DeliveryID, Connection: ref.Connection}, InsertOpts: opts}
 	}

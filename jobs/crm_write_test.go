@@ -157,7 +157,7 @@ func (w *world) start(node int64, limits crm.Limits) *process {
 		Connections: func() []outbox.Connection { return []outbox.Connection{*w.settings.Load()} },
 		HTTP:        outbound.New(outbound.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
 	})
-	client, err := jobs.New(jobs.Options{DB: w.db, Writer: p.writer, Log: log})
+	client, err := jobs.New(jobs.Options{DB: w.db, Writer: p.writer, Now: time.Now, Log: log})
 	if err != nil {
 		w.t.Fatal(err)
 	}

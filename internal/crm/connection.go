@@ -56,7 +56,7 @@ type refusal struct {
 func (c *connection) enter(ctx context.Context, kind class, patience time.Duration) (*pass, *refusal) {
 	c.mu.Lock()
 	now := c.now()
-	if probe, no := c.gate(now, kind); probe || no != nil {
+	if probe, no := c.gate(now); probe || no != nil {
 		c.mu.Unlock()
 		if no != nil {
 			return nil, no
@@ -95,35 +95,33 @@ func (c *connection) newPass(kind class, probe bool) *pass {
 }
 
 // gate tells, under the lock, whether the call is a probe, is refused, or (neither) may compete for a slot.
-func (c *connection) gate(now time.Time, kind class) (probe bool, no *refusal) {
+func (c *connection) gate(now time.Time) (probe bool, no *refusal) {
 	switch {
 	case c.paused && c.client != nil && !now.Before(c.tryAt):
 		c.tryAt = now.Add(c.limits.PauseRetry)
 		return true, nil
 	case c.paused:
-		return false, &refusal{reason: "connection paused: " + c.pauseReason, wait: c.spread(now, kind)}
+		return false, &refusal{reason: "connection paused: " + c.pauseReason, wait: c.spread(now)}
 	case now.Before(c.heldUntil):
 		return false, &refusal{reason: "the CRM asked for a break", wait: c.heldUntil.Sub(now) + jitter(0, time.Second)}
 	case c.breaker.open && !now.Before(c.breaker.probeAt):
 		c.breaker.probeAt = now.Add(c.limits.ProbeEvery)
 		return true, nil
 	case c.breaker.open:
-		return false, &refusal{reason: "the CRM is failing or hanging", wait: c.spread(now, kind)}
+		return false, &refusal{reason: "the CRM is failing or hanging", wait: c.spread(now)}
 	}
 	return false, nil
 }
 
-// spread is how long a job stays away while nothing gets through: 1 to 4 s, longer the more of them there are, because asking
+// spread is how long a write stays away while nothing gets through: 1 to 4 s, longer the more of them there are, because asking
 // costs the database. When the connection is back they are all called at once.
-func (c *connection) spread(now time.Time, kind class) time.Duration {
-	if kind == behind {
-		if now.Sub(c.lastTurned) > 5*time.Second {
-			c.turnedAway, c.lastTurned = 0, now
-		}
-		c.turnedAway++
+func (c *connection) spread(now time.Time) time.Duration {
+	if now.Sub(c.lastTurned) > 5*time.Second {
+		c.turnedAway, c.lastTurned = 0, now
 	}
-	most := min(wholeMost+time.Duration(c.turnedAway/20)*time.Second, 30*time.Second)
-	return jitter(c.limits.ProbeEvery, max(most, c.limits.ProbeEvery))
+	c.turnedAway++
+	most := min(wholeMost+time.Duration(c.turnedAway/20)*time.Second, 45*time.Second)
+	return jitter(max(most/2, c.limits.ProbeEvery), max(most, c.limits.ProbeEvery))
 }
 
 // drop gives a pass back without a verdict on the other side.

@@ -101,9 +101,11 @@ func (w *Writer) writeFresh(c outbox.Claimed) {
 	conn := w.connection(c.Connection)
 	p, no := conn.enter(w.callCtx, kind, conn.patience())
 	if no != nil {
-		w.recorder.Add(outbox.Result{
-			Claimed: c, Outcome: outbox.WasFailed, Reason: no.reason, Uncount: true, NotSent: c.Attempts == 0, Job: true,
-		})
+		result := outbox.Result{Claimed: c, Outcome: outbox.WasFailed, Reason: no.reason, Uncount: true, NotSent: c.Attempts == 0, Job: true}
+		if no.wait >= wholeMost/2 {
+			result.Wait = no.wait // the connection is away: a job that came at once would only be sent away
+		}
+		w.recorder.Add(result)
 		return
 	}
 	result := w.call(w.callCtx, p, c, true)

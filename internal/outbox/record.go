@@ -115,7 +115,7 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, results []Result, also fu
 	var refs []Ref
 	for _, a := range applied {
 		if a.OK && a.Result.Job && a.State == Saving {
-			refs = append(refs, Ref{DeliveryID: a.Result.Claimed.ID, Connection: a.Result.Claimed.Connection, Hot: a.Result.Claimed.Hot})
+			refs = append(refs, Ref{DeliveryID: a.Result.Claimed.ID, Connection: a.Result.Claimed.Connection, Hot: a.Result.Claimed.Hot, After: a.Result.Wait})
 		}
 	}
 	if len(refs) > 0 {

@@ -14,6 +14,7 @@ type Ref struct {
 	DeliveryID int64
 	Connection string
 	Hot        bool
+	After      time.Duration // when the job should come, at the earliest; it may come somewhat later
 }
 
 // Store reads and writes delivery rows. All methods are safe for concurrent use.
