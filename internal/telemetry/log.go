@@ -15,7 +15,7 @@ var open = map[string]bool{
 	"correlation_id": true, "pool": true, "rule": true, "rule_id": true, "form": true, "stage": true, "crm_state": true,
 	"disposition": true, "outcome": true, "state": true, "kind": true, "cause": true, "reason": true, "step": true, "part": true,
 	"connection": true, "destination": true, "channel": true, "queue": true, "job": true, "vendor": true, "remedy": true,
-	"node": true, "host": true, "addr": true, "dir": true, "version": true, "scope": true, "role": true,
+	"node": true, "nodes": true, "host": true, "addr": true, "dir": true, "version": true, "scope": true, "role": true,
 	"method": true, "route": true, "status": true, "panic": true, "stack": true, "invariant": true, "server": true, "code": true, "sqlstate": true,
 }
 
