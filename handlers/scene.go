@@ -114,6 +114,9 @@ func (s *scene) card(c *live.Card) views.Card {
 		ReadOnly: s.me == nil, Stage: c.Stage, Disposition: c.Disposition,
 		CRM: views.CRM{State: c.CRMState, URL: c.CRMURL, Attempts: c.CRMAttempts},
 	}
+	if s.me == nil {
+		out.Pool = c.Pool
+	}
 	if c.Goal != nil {
 		out.Span = c.Goal.Sub(c.AcceptedAt)
 	}

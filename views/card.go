@@ -27,6 +27,7 @@ type Card struct {
 	Span     time.Duration
 	Deadline *time.Time // when the offer to this rep ends
 	ReadOnly bool       // the viewer may not act
+	Pool     string     // whose lead it is, for viewers who see all pools
 
 	Stage       lead.Stage
 	Disposition string
@@ -97,7 +98,7 @@ func (c Card) meta() string {
 	case "disposable":
 		company = "throw-away email"
 	}
-	return joined(Readable(c.Product), company, source)
+	return joined(prefixed("pool ", c.Pool), Readable(c.Product), company, source)
 }
 
 // Phase is how urgent an untouched lead is, as shape, word and colour say it.
