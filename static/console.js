@@ -8,7 +8,7 @@
     get(name) { try { return localStorage.getItem("leadline." + name); } catch { return null; } },
     set(name, value) { try { localStorage.setItem("leadline." + name, value); } catch { /* private windows forget */ } },
   };
-  const L = (window.leadline = { offset: 0, say, message, tick, sound, offers: 0, until: 0 });
+  const L = (window.leadline = { offset: 0, say, message, tick, sound, offers: 0, until: 0, told: 0 });
 
   // --- clocks: the server's deadlines, drawn by the measured difference between its clock and ours
   const span = (ms) => {
@@ -61,15 +61,18 @@
     el.textContent = "";
     setTimeout(() => { el.textContent = text; }, 50);
   }
-  function message(text, kind = "message", action, label) {
+  // message shows a sentence in the bar. The button stays the same element, so that focus on it survives a new text each second.
+  function message(text, kind = "message", action, label = "Close") {
     const bar = $("#bar");
     if (!bar) return;
+    if (!bar.firstChild) bar.append(document.createElement("span"), Object.assign(document.createElement("button"), { type: "button", className: "button small" }));
+    const [words, button] = bar.children;
     bar.dataset.kind = kind;
-    bar.replaceChildren(Object.assign(document.createElement("span"), { textContent: text }));
-    const b = Object.assign(document.createElement("button"), { type: "button", className: "button small", textContent: label || "Close" });
-    b.addEventListener("click", () => { if (action) action(); else bar.hidden = true; });
-    bar.append(b);
+    words.textContent = text;
+    if (button.textContent !== label) button.textContent = label;
+    button.onclick = action || (() => { bar.hidden = true; L.told = 0; });
     bar.hidden = false;
+    if (kind === "message") { L.told = Date.now(); say(text, true); }
   }
 
   // --- sound: two rising notes, after the person asked for it
@@ -147,6 +150,9 @@
     }
   });
   document.addEventListener("htmx:afterRequest", (e) => { const card = cardOf(e.target); if (card) delete card.dataset.pending; });
+  document.addEventListener("htmx:afterSettle", (e) => {
+    if (e.detail.requestConfig?.path === "/me/presence" && document.activeElement === document.body) $("#presence summary")?.focus();
+  });
   document.addEventListener("htmx:load", (e) => { settle(e.detail.elt); tick(); });
   // settle gives the focus to the next right action of a card that just answered.
   function settle(card) {
@@ -191,9 +197,11 @@
         const box = document.createElement("template");
         box.innerHTML = await r.text();
         const fresh = box.content.firstElementChild;
+        const focused = card.contains(document.activeElement);
         card.replaceWith(fresh);
         htmx.process(fresh);
         settle(fresh);
+        if (focused && document.activeElement === document.body) ($("[data-primary]", fresh) || fresh).focus();
         return;
       }
     } catch { /* still no network */ }
@@ -233,6 +241,7 @@
     if (e.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
     const chooser = $("details.chooser[open]");
     if (chooser && /^[1-9]$/.test(e.key)) { all(".menu-body button", chooser)[e.key - 1]?.click(); e.preventDefault(); return; }
+    if (/^[1-9]$/.test(e.key)) { if (press(e.key, cardOf(document.activeElement))) e.preventDefault(); return; }
     if (e.key === "Enter" && e.target.closest("a, button, summary")) return;
     const act = acts[e.key.length === 1 ? e.key.toLowerCase() : e.key];
     if (act && act() !== false) e.preventDefault();

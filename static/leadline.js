@@ -206,6 +206,7 @@
       if (!button) return;
       if (label) button.textContent = label;
       button.removeAttribute("aria-disabled");
+      button.style.minInlineSize = "";
     }
 
     function say(text) {

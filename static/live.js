@@ -32,7 +32,7 @@
   function offline() {
     show("offline", "Offline since " + clock(downSince));
     const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-    if (Date.now() - downSince < 1500) return;
+    if (Date.now() - downSince < 1500 || Date.now() - L.told < 6000) return; // what the person was told about their own press stays first
     L.message(`Connection lost at ${clock(downSince)}. Trying again in ${wait} s. The list may be old. You are marked Away, so no new lead is lost.`, "offline", connect, "Try now");
     if (!told && Date.now() - downSince > 10000) { told = true; L.say("Connection lost. You are marked Away.", true); }
   }

@@ -84,6 +84,22 @@ var noCountries = map[string]bool{
 	"XA": true, "XB": true,
 }
 
+// countryCodes are the alpha-2 codes of today's countries. The language data also knows withdrawn ones, but has no name for them.
+var countryCodes = sync.OnceValue(func() map[string]bool {
+	names := display.English.Regions()
+	out := map[string]bool{}
+	for a := 'A'; a <= 'Z'; a++ {
+		for b := 'A'; b <= 'Z'; b++ {
+			code := string([]rune{a, b})
+			region, err := language.ParseRegion(code)
+			if err == nil && region.IsCountry() && !noCountries[code] && names.Name(region) != "" && names.Name(region) != code {
+				out[code] = true
+			}
+		}
+	}
+	return out
+})
+
 // isCountryCode tells current alpha-2 codes of countries from old and grouping ones.
 func isCountryCode(s string) bool { return len(s) == 2 && countryOfCode(s) == s }
 
@@ -97,8 +113,8 @@ func countryOfCode(s string) string {
 	if err != nil {
 		return ""
 	}
-	if r = r.Canonicalize(); !r.IsCountry() || len(r.String()) != 2 || noCountries[r.String()] {
-		return ""
+	if code := r.Canonicalize().String(); countryCodes()[code] {
+		return code
 	}
-	return r.String()
+	return ""
 }
