@@ -13,6 +13,8 @@ import (
 const (
 	behindPatience = 2 * time.Second  // for a slot; a job that waits costs less than one that comes back
 	behindRecord   = 10 * time.Second // to record a result, even while the process stops
+	recordTries    = 6
+	recordRest     = 200 * time.Millisecond // after the first failure to record; longer after each further one
 )
 
 // WorkOff makes the write that a job stands for. When nothing is left to do, finish ran in the transaction that recorded it (the
@@ -42,7 +44,7 @@ func (w *Writer) WorkOff(ctx context.Context, ref outbox.Ref, finish func(tx pgx
 		return time.Second, nil
 	}
 	defer w.calls.Done()
-	defer w.letGo(c.ID)
+	defer w.letGo(c)
 	result := w.call(ctx, p, c, false)
 	result.Release = true
 	return w.recordBehind(ctx, result, finish)
@@ -60,16 +62,29 @@ func (w *Writer) recordBehind(ctx context.Context, result outbox.Result, finish 
 	defer release()
 	var applied outbox.Applied
 	var later time.Duration
-	err := pgx.BeginFunc(ctx, w.o.DB.Jobs, func(tx pgx.Tx) error {
-		_, err := w.o.Store.Record(ctx, tx, []outbox.Result{result}, func(tx pgx.Tx, all []outbox.Applied) error {
-			applied = all[0]
-			if later = comeBack(applied); later > 0 {
-				return nil
-			}
-			return finish(tx)
+	record := func() error {
+		return pgx.BeginFunc(ctx, w.o.DB.Jobs, func(tx pgx.Tx) error {
+			_, err := w.o.Store.Record(ctx, tx, []outbox.Result{result}, func(tx pgx.Tx, all []outbox.Applied) error {
+				applied = all[0]
+				if later = comeBack(applied); later > 0 {
+					return nil
+				}
+				return finish(tx)
+			})
+			return err
 		})
-		return err
-	})
+	}
+	// The answer is known and only we know it: a database that stumbles must not make us write again. The lease is renewed meanwhile.
+	err := record()
+	for try := 1; err != nil && ctx.Err() == nil && try < recordTries; try++ {
+		rest := time.NewTimer(time.Duration(try) * recordRest)
+		select {
+		case <-ctx.Done():
+		case <-rest.C:
+		}
+		rest.Stop()
+		err = record()
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -85,10 +85,13 @@ func (w *Writer) hold(c outbox.Claimed) bool {
 	return true
 }
 
-func (w *Writer) letGo(id int64) {
+// letGo ends the renewal of a lease, unless the row was claimed again by this process since.
+func (w *Writer) letGo(c outbox.Claimed) {
 	w.mu.Lock()
-	delete(w.held, id)
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	if w.held[c.ID] == c.Token {
+		delete(w.held, c.ID)
+	}
 }
 
 // writeFresh is the fast path: one attempt, no retry.
@@ -223,7 +226,7 @@ func (w *Writer) after(applied []outbox.Applied) {
 			}
 			continue
 		}
-		w.letGo(a.Result.Claimed.ID)
+		w.letGo(a.Result.Claimed)
 		w.count(a)
 		if a.Next != nil {
 			w.Submit([]outbox.Claimed{*a.Next})
