@@ -385,8 +385,12 @@ func runLoad(ctx context.Context, c *call) error {
 		return err
 	}
 	if c.flags["json"] != "" {
-		return json.NewEncoder(c.stdout).Encode(report)
+		err = json.NewEncoder(c.stdout).Encode(report)
+	} else {
+		fmt.Fprint(c.stdout, report)
 	}
-	fmt.Fprint(c.stdout, report)
-	return nil
+	if err == nil && report.OK == 0 {
+		err = fmt.Errorf("not one lead was stored; check --target and --form")
+	}
+	return err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"leadline/handlers"
 	"leadline/internal/fault"
 )
 
@@ -20,13 +21,15 @@ func (s *server) setHeaders(c *fiber.Ctx) {
 		c.Set(fiber.HeaderStrictTransportSecurity, "max-age=31536000; includeSubDomains")
 	}
 	path := c.Path()
-	if strings.HasPrefix(path, "/v1/") { // data for programs: nothing in it may run
+	// A form posted without script is answered with a page, at the address it was posted to.
+	visitorsPage := strings.HasPrefix(path, "/f/") || strings.HasPrefix(path, "/v1/forms/") && handlers.WantsHTML(c)
+	if strings.HasPrefix(path, "/v1/") && !visitorsPage { // data for programs: nothing in it may run
 		c.Set(fiber.HeaderContentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'")
 		return
 	}
 	c.Set(fiber.HeaderContentSecurityPolicy, s.policy())
 	c.Set("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=(), browsing-topics=()")
-	if strings.HasPrefix(path, "/f/") {
+	if visitorsPage {
 		c.Set(fiber.HeaderReferrerPolicy, "strict-origin-when-cross-origin")
 		return
 	}
