@@ -6,3 +6,13 @@ var (
 	CheckFrom = check
 	Files     = files
 )
+
+// Split gives the texts of a file's statements.
+func Split(body string) ([]string, error) {
+	all, err := split(body)
+	var texts []string
+	for _, one := range all {
+		texts = append(texts, one.text)
+	}
+	return texts, err
+}

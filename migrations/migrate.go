@@ -2,7 +2,7 @@
 // the order of the files' names.
 //
 // A file is never edited after a release; adding and removing a column are two releases, so that the binary before and the
-// binary after both run on the schema between. main calls Up (or Check with --no-migrate) before anything else touches the
+// binary after both run on the schema between. Lint holds the files to that; docs/migrations.md tells how to write one. main calls Up (or Check with --no-migrate) before anything else touches the
 // database, pgtest calls it for the template of the tests.
 package migrations
 
@@ -35,6 +35,9 @@ const (
 	lockAttempts = 10
 	lockPause    = time.Second
 )
+
+// turnPause is how often a process asks whether it may migrate now.
+const turnPause = 100 * time.Millisecond
 
 // ErrNewerSchema is wrapped by the error for a database that a newer release has changed.
 var ErrNewerSchema = errors.New("this leadline is older than the database schema")
@@ -79,7 +82,7 @@ func up(ctx context.Context, pool *pgxpool.Pool, from fs.FS) error {
 		return fmt.Errorf("connect to migrate: %w", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }() // also gives the lock back
-	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, lockKey); err != nil {
+	if err := takeTurn(ctx, conn); err != nil {
 		return fmt.Errorf("wait for the right to migrate: %w", err)
 	}
 	missing, err := pending(ctx, conn, from)
@@ -95,6 +98,29 @@ func up(ctx context.Context, pool *pgxpool.Pool, from fs.FS) error {
 		}
 	}
 	return nil
+}
+
+// takeTurn waits until no other process migrates. It asks again and again rather than wait inside one statement: that would hold a
+// snapshot, for whose end the other's CREATE INDEX CONCURRENTLY would wait in turn.
+func takeTurn(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var mine bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockKey).Scan(&mine); err != nil || mine {
+			return err
+		}
+		if err := pause(ctx, turnPause); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func check(ctx context.Context, pool *pgxpool.Pool, from fs.FS) error {
@@ -189,25 +215,36 @@ func compare(all []migration, applied map[string]string) ([]migration, error) {
 	return nil, fmt.Errorf("%w (it does not know %s): start the release that made the change, or a later one", ErrNewerSchema, strings.Join(unknown, ", "))
 }
 
-// apply runs one file, trying again while others hold the tables it needs.
+// apply runs one file and notes it.
 func apply(ctx context.Context, conn *pgx.Conn, m migration) error {
+	if m.outsideTransaction() {
+		return applySteps(ctx, conn, m)
+	}
+	return patiently(ctx, func() error { return applyWhole(ctx, conn, m) })
+}
+
+// patiently runs a step, trying again while others hold the tables it needs.
+func patiently(ctx context.Context, step func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := applyOnce(ctx, conn, m)
-		var refused *pgconn.PgError
-		lockTimedOut := errors.As(err, &refused) && refused.Code == "55P03"
-		if !lockTimedOut || attempt == lockAttempts {
+		err := step()
+		if !heldUp(err) || attempt == lockAttempts {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(lockPause):
+		if ended := pause(ctx, lockPause); ended != nil {
+			return errors.Join(err, ended)
 		}
 	}
 }
 
-// applyOnce runs a file and notes it in one transaction.
-func applyOnce(ctx context.Context, conn *pgx.Conn, m migration) error {
+// heldUp tells whether others stood in the way: a wait that took too long, or one for each other.
+func heldUp(err error) bool {
+	const lockNotAvailable, deadlockDetected = "55P03", "40P01"
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && (refused.Code == lockNotAvailable || refused.Code == deadlockDetected)
+}
+
+// applyWhole runs a file and notes it in one transaction.
+func applyWhole(ctx context.Context, conn *pgx.Conn, m migration) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockTimeout+`'`); err != nil {
 			return err
@@ -215,12 +252,17 @@ func applyOnce(ctx context.Context, conn *pgx.Conn, m migration) error {
 		if _, err := tx.Exec(ctx, m.body); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migration (
-			name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), checksum text NOT NULL)`)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO schema_migration (name, checksum) VALUES ($1, $2)`, m.name, m.checksum)
-		return err
+		return note(ctx, tx, m)
 	})
+}
+
+// note writes down that a file is done.
+func note(ctx context.Context, tx pgx.Tx, m migration) error {
+	_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS schema_migration (
+		name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), checksum text NOT NULL)`)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO schema_migration (name, checksum) VALUES ($1, $2)`, m.name, m.checksum)
+	return err
 }
