@@ -9,9 +9,10 @@ import (
 
 // access says who may use a route.
 type access struct {
-	kind  accessKind
-	scope string   // of byToken
-	roles []string // of byRole and bySocket
+	kind   accessKind
+	scope  string   // of byToken
+	roles  []string // of byRole and bySocket
+	strict bool     // of byRole: only for somebody who did something here within the last half hour
 }
 
 type accessKind string
