@@ -14,6 +14,7 @@ import (
 
 	"leadline/internal/fault"
 	"leadline/internal/lead"
+	"leadline/internal/privacy"
 )
 
 // maxUnknown is how many unknown names are kept for the drift count; more are evidence enough.
@@ -22,7 +23,7 @@ const maxUnknown = 65
 // parseAnswers reads a submission from the body, whichever of the three formats it has. Every string in it is a copy: the
 // server uses the request's memory again while the submission waits for its batch. Headers win over fields of the same meaning.
 func parseAnswers(c *fiber.Ctx) (lead.Raw, error) {
-	raw := lead.Raw{Fields: map[string]string{}}
+	raw := lead.Raw{Fields: map[string]privacy.Text{}}
 	kind, _, _ := strings.Cut(c.Get(fiber.HeaderContentType), ";")
 	var err error
 	switch strings.ToLower(strings.TrimSpace(kind)) {
@@ -38,6 +39,7 @@ func parseAnswers(c *fiber.Ctx) (lead.Raw, error) {
 	if err != nil {
 		return raw, err
 	}
+	raw.BodyType, raw.Body = strings.Clone(c.Get(fiber.HeaderContentType)), privacy.Text(c.Body())
 	if key := c.Get("Idempotency-Key"); key != "" {
 		raw.ClientKey = key
 	}
@@ -123,7 +125,7 @@ func set(raw *lead.Raw, name string, value any) {
 	case !dotted:
 		setStandard(raw, name, text)
 	case group == "fields" && member != "":
-		raw.Fields[member] = text
+		raw.Fields[member] = privacy.Text(text)
 	case group == "consent":
 		setConsent(raw, member, text)
 	case group == "context":
@@ -136,13 +138,13 @@ func set(raw *lead.Raw, name string, value any) {
 func setStandard(raw *lead.Raw, name, text string) {
 	switch name {
 	case "name":
-		raw.Name = text
+		raw.Name = privacy.Text(text)
 	case "email":
-		raw.Email = text
+		raw.Email = privacy.Text(text)
 	case "phone":
-		raw.Phone = text
+		raw.Phone = privacy.Text(text)
 	case "company":
-		raw.Company = text
+		raw.Company = privacy.Text(text)
 	case "country":
 		raw.Country = text
 	case "region":
@@ -154,7 +156,7 @@ func setStandard(raw *lead.Raw, name, text string) {
 	case "intent":
 		raw.Intent = text
 	case "notes":
-		raw.Notes = text
+		raw.Notes = privacy.Text(text)
 	case "submission_id":
 		raw.ClientKey = text
 	case "correlation_id":

@@ -139,8 +139,8 @@ func (a *API) Lead(c *fiber.Ctx) error {
 		contact = masked(contact)
 	}
 	page := apiLeadPage{
-		apiLead: listed(found, people), Name: contact.Name, Email: contact.Email, Phone: contact.Phone, Company: contact.Company,
-		Notes: contact.Notes, Fields: contact.Fields, Consent: contact.Consent, Context: contact.Context,
+		apiLead: listed(found, people), Name: contact.Name.Plain(), Email: contact.Email.Plain(), Phone: contact.Phone.Plain(), Company: contact.Company.Plain(),
+		Notes: contact.Notes.Plain(), Fields: lead.PlainFields(contact.Fields), Consent: contact.Consent, Context: contact.Context,
 	}
 	if page.Fields == nil {
 		page.Fields = map[string]string{}

@@ -37,12 +37,12 @@ func formFields(form *lead.Form, shown shownForm) []views.Field {
 	}
 	raw := shown.raw
 	usual := []views.Field{
-		{Name: "email", Label: "Email", Kind: "email", Autocomplete: "email", Value: raw.Email},
-		{Name: "name", Label: "Your name", Kind: "text", Autocomplete: "name", Value: raw.Name},
-		{Name: "company", Label: "Company", Kind: "text", Autocomplete: "organization", Value: raw.Company, Optional: true},
+		{Name: "email", Label: "Email", Kind: "email", Autocomplete: "email", Value: raw.Email.Plain()},
+		{Name: "name", Label: "Your name", Kind: "text", Autocomplete: "name", Value: raw.Name.Plain()},
+		{Name: "company", Label: "Company", Kind: "text", Autocomplete: "organization", Value: raw.Company.Plain(), Optional: true},
 		{Name: "country", Label: "Country", Kind: "country", Autocomplete: "country", Value: raw.Country, Options: countries(), Optional: true},
-		{Name: "phone", Label: "Phone", Kind: "tel", Autocomplete: "tel", Value: raw.Phone, Optional: true},
-		{Name: "notes", Label: "What should we know?", Kind: "area", Value: raw.Notes, Optional: true},
+		{Name: "phone", Label: "Phone", Kind: "tel", Autocomplete: "tel", Value: raw.Phone.Plain(), Optional: true},
+		{Name: "notes", Label: "What should we know?", Kind: "area", Value: raw.Notes.Plain(), Optional: true},
 	}
 	out := first
 	for _, f := range usual {
@@ -98,9 +98,9 @@ func answerOf(raw lead.Raw, name string) string {
 	case "country":
 		return raw.Country
 	case "company":
-		return raw.Company
+		return raw.Company.Plain()
 	default:
-		return raw.Fields[name]
+		return raw.Fields[name].Plain()
 	}
 }
 

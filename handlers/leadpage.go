@@ -12,6 +12,7 @@ import (
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
+	"leadline/internal/privacy"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
 	"leadline/views"
@@ -106,11 +107,11 @@ func visibleContact(c lead.Contact, who account.Who, mine bool) views.SeenContac
 		seen.How = "whole"
 		seen.Contact = *contactView(c)
 		for name, value := range c.Fields {
-			seen.Answers = append(seen.Answers, views.Answer{Name: views.Readable(name), Value: value})
+			seen.Answers = append(seen.Answers, views.Answer{Name: views.Readable(name), Value: value.Plain()})
 		}
 	case who.Has(account.RoleOps, account.RoleAdmin, account.RoleViewer):
 		seen.How = "masked"
-		seen.Contact = views.Contact{Name: mask(c.Name), Email: maskEmail(c.Email), PhoneShown: mask(c.Phone), Company: c.Company}
+		seen.Contact = views.Contact{Name: mask(c.Name), Email: maskEmail(c.Email), PhoneShown: mask(c.Phone), Company: c.Company.Plain()}
 	default:
 		seen.How = "hidden"
 	}
@@ -119,8 +120,8 @@ func visibleContact(c lead.Contact, who account.Who, mine bool) views.SeenContac
 }
 
 // mask keeps the first letter of each word, enough to tell two leads apart and no more.
-func mask(s string) string {
-	words := strings.Fields(s)
+func mask(t privacy.Text) string {
+	words := strings.Fields(t.Plain())
 	for i, w := range words {
 		for _, first := range w {
 			words[i] = string(first) + "•••"
@@ -130,12 +131,12 @@ func mask(s string) string {
 	return strings.Join(words, " ")
 }
 
-func maskEmail(s string) string {
-	local, domain, ok := strings.Cut(s, "@")
+func maskEmail(t privacy.Text) string {
+	local, domain, ok := strings.Cut(t.Plain(), "@")
 	if !ok {
-		return mask(s)
+		return mask(t)
 	}
-	return mask(local) + "@" + domain
+	return mask(privacy.Text(local)) + "@" + domain
 }
 
 // why explains the first routing decision.

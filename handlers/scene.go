@@ -98,8 +98,10 @@ func (s *scene) own(ctx context.Context, c *live.Card) (views.Card, error) {
 func holds(me *rep.Rep, l lead.Lead) bool { return me != nil && l.RepID != nil && *l.RepID == me.ID }
 
 func contactView(c lead.Contact) *views.Contact {
-	out := &views.Contact{Name: c.Name, Company: c.Company, Email: c.Email, Notes: c.Notes, Phone: c.Phone, PhoneShown: c.Phone}
-	if number, err := phonenumbers.Parse(c.Phone, "ZZ"); err == nil {
+	out := &views.Contact{
+		Name: c.Name.Plain(), Company: c.Company.Plain(), Email: c.Email.Plain(), Notes: c.Notes.Plain(), Phone: c.Phone.Plain(), PhoneShown: c.Phone.Plain(),
+	}
+	if number, err := phonenumbers.Parse(out.Phone, "ZZ"); err == nil {
 		out.PhoneShown = phonenumbers.Format(number, phonenumbers.INTERNATIONAL)
 	}
 	return out

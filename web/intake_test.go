@@ -14,6 +14,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/google/uuid"
 
+	"leadline/internal/privacy"
 	"leadline/web"
 )
 
@@ -318,7 +319,7 @@ func TestIntake_NeverMixesConcurrentSubmissions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Name != mark || c.Email != mark+"@acme.example" || c.Company != mark || c.Notes != mark || l.Source != mark || l.CorrelationID != mark {
+			if want := privacy.Text(mark); c.Name != want || c.Email != want+"@acme.example" || c.Company != want || c.Notes != want || l.Source != mark || l.CorrelationID != mark {
 				t.Fatalf("lead of %s holds %+v, source %s, correlation %s", mark, c, l.Source, l.CorrelationID)
 			}
 		}

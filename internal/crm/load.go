@@ -129,12 +129,14 @@ func queryLeads(ctx context.Context, db outbox.Querier, ids []uuid.UUID) (map[uu
 func scanLead(rows pgx.Rows) (*loaded, error) {
 	var one loaded
 	var email, name *string
+	var fields map[string]string
 	l, c := &one.lead, &one.contact
 	err := rows.Scan(&l.ID, &l.CorrelationID, &l.Form, &l.Intent, &l.Product, &l.Country, &l.Region, &l.PostalCode, &l.Timezone,
 		&l.Language, &l.Source, &l.AcceptedAt, &l.Stage, &l.Disposition, &l.Revision, &l.Demo,
-		&c.Name, &c.Email, &c.Phone, &c.Company, &c.Notes, &c.Fields, &c.Consent, &c.Context, &email, &name)
+		(*string)(&c.Name), (*string)(&c.Email), (*string)(&c.Phone), (*string)(&c.Company), (*string)(&c.Notes), &fields, &c.Consent, &c.Context, &email, &name)
 	if email != nil && name != nil {
 		one.owner = &Owner{Email: *email, Name: *name}
 	}
+	c.Fields = lead.HiddenFields(fields)
 	return &one, err
 }

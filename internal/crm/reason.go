@@ -1,46 +1,102 @@
 package crm
 
 import (
+	"encoding/json"
 	"errors"
+	"maps"
 	"net"
-	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode"
 )
 
-var (
-	mailLike  = regexp.MustCompile(`[^\s"'<>,;:=]+@[^\s"'<>,;:]+`)
-	digitRuns = regexp.MustCompile(`\+?\d[\d\s()./-]{4,}\d`)
+// What is kept of a refusal at most.
+const (
+	codesMost = 6
+	codeMost  = 64
 )
 
-// maskedMost is how much of a refusal is kept for the person who must look.
-const maskedMost = 200
+// codeNames are the members of an error answer in which vendors put words of their own, rather than sentences.
+var codeNames = map[string]bool{
+	"code": true, "error": true, "errorcode": true, "error_code": true, "type": true, "category": true, "status": true, "reason": true,
+	"field": true, "fields": true, "property": true, "param": true, "parameter": true, "pointer": true, "subcategory": true,
+}
 
-// masked is the beginning of a vendor's answer without what it echoes of the person: vendors like to repeat the value they refuse.
-func masked(answer []byte, w Write) string {
-	text := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == unicode.ReplacementChar {
-			return ' '
+// codes is what a refusal says in codes and field names, in parentheses; empty when it has none. Sentences are left out: vendors
+// like to repeat the value that they refuse, escaped, cut or reworded, so that no mask finds it.
+func codes(answer []byte, w Write) string {
+	var document any
+	if json.Unmarshal(answer, &document) != nil {
+		return ""
+	}
+	personal := wordsOf(w)
+	var kept []string
+	collect(document, "", func(text string) {
+		if len(kept) < codesMost && isCode(text) && !personal[strings.ToLower(text)] && !slices.Contains(kept, text) {
+			kept = append(kept, text)
 		}
-		return r
-	}, string(answer))
-	known := []string{w.Contact.Name, w.Contact.Email, w.Contact.Phone, w.Contact.Company, w.Contact.Notes, w.Lead.PostalCode}
-	for _, value := range w.Contact.Fields {
-		known = append(known, value)
+	})
+	if len(kept) == 0 {
+		return ""
 	}
-	known = append(known, strings.Fields(w.Contact.Name)...)
-	for _, value := range known {
-		if len(value) > 2 {
-			text = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(value)).ReplaceAllString(text, "[…]")
+	return " (" + strings.Join(kept, ", ") + ")"
+}
+
+// collect finds the texts below the members that hold codes, in a fixed order.
+func collect(value any, member string, found func(string)) {
+	switch v := value.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			collect(v[name], name, found)
+		}
+	case []any:
+		for _, each := range v {
+			collect(each, member, found)
+		}
+	case string:
+		if codeNames[strings.ToLower(member)] {
+			found(v)
 		}
 	}
-	text = digitRuns.ReplaceAllString(mailLike.ReplaceAllString(text, "[…]"), "[…]")
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maskedMost {
-		text = string(runes[:maskedMost]) + "…"
+}
+
+// isCode tells an identifier: no spaces, no at sign, no run of digits that could be a number of somebody.
+func isCode(s string) bool {
+	if s == "" || len(s) > codeMost {
+		return false
 	}
-	return text
+	digits := 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c >= '0' && c <= '9':
+			if digits++; digits > 4 {
+				return false
+			}
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', strings.IndexByte("_-./", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return digits < len(s)
+}
+
+// wordsOf are the words of the lead itself: none of them is a code, even if it looks like one.
+func wordsOf(w Write) map[string]bool {
+	c := w.Contact
+	words := map[string]bool{}
+	values := []string{c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), w.Lead.PostalCode, w.Lead.EmailDomain}
+	for _, value := range c.Fields {
+		values = append(values, value.Plain())
+	}
+	for _, value := range values {
+		words[strings.ToLower(value)] = true
+		for _, word := range strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			words[word] = true
+		}
+	}
+	return words
 }
 
 // transportReason says what happened to a connection without the address, which may hold credentials.

@@ -94,15 +94,15 @@ type webhookLead struct {
 }
 
 func bodyOf(w Write) webhookBody {
-	fields := w.Contact.Fields
+	fields := lead.PlainFields(w.Contact.Fields)
 	if fields == nil {
 		fields = map[string]string{}
 	}
 	body := webhookBody{
 		Event: "lead.created", ExternalID: w.Lead.ID.String(), Reference: lead.Reference(w.Lead.ID), CorrelationID: w.Lead.CorrelationID,
 		Lead: webhookLead{
-			Name: w.Contact.Name, Email: w.Contact.Email, Phone: w.Contact.Phone, Company: w.Contact.Company, Country: w.Lead.Country,
-			Region: w.Lead.Region, PostalCode: w.Lead.PostalCode, Product: w.Lead.Product, Intent: w.Lead.Intent, Notes: w.Contact.Notes,
+			Name: w.Contact.Name.Plain(), Email: w.Contact.Email.Plain(), Phone: w.Contact.Phone.Plain(), Company: w.Contact.Company.Plain(), Country: w.Lead.Country,
+			Region: w.Lead.Region, PostalCode: w.Lead.PostalCode, Product: w.Lead.Product, Intent: w.Lead.Intent, Notes: w.Contact.Notes.Plain(),
 			Form: w.Lead.Form, Fields: fields, Timezone: w.Lead.Timezone, Language: w.Lead.Language, Source: w.Lead.Source,
 			Disposition: w.Lead.Disposition, AcceptedAt: w.Lead.AcceptedAt.UTC(), Demo: w.Lead.Demo,
 		},
@@ -204,7 +204,7 @@ func statusError(resp *http.Response, answer []byte, w Write, now time.Time) *Er
 	case code/100 == 3:
 		return &Error{Class: Pause, Reason: said + ": redirects are not followed, configure the final address"}
 	}
-	return &Error{Class: Refuse, Reason: strings.TrimSpace(said + " " + masked(answer, w))}
+	return &Error{Class: Refuse, Reason: said + codes(answer, w)}
 }
 
 // retryAfterMost bounds what a vendor may ask for.

@@ -14,6 +14,7 @@ import (
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
+	"leadline/internal/privacy"
 )
 
 // demoForms are the forms of the playbook as far as a submission meets them.
@@ -39,8 +40,8 @@ type sent struct {
 
 func (s sent) raw(key string) lead.Raw {
 	return lead.Raw{
-		Name: s.Name, Email: s.Email, Phone: s.Phone, Company: s.Company, Country: s.Country, Region: s.Region,
-		PostalCode: s.PostalCode, Product: s.Product, Notes: s.Notes, Fields: s.Fields, Consent: s.Consent, Context: s.Context, ClientKey: key,
+		Name: privacy.Text(s.Name), Email: privacy.Text(s.Email), Phone: privacy.Text(s.Phone), Company: privacy.Text(s.Company), Country: s.Country, Region: s.Region,
+		PostalCode: s.PostalCode, Product: s.Product, Notes: privacy.Text(s.Notes), Fields: lead.HiddenFields(s.Fields), Consent: s.Consent, Context: s.Context, ClientKey: key,
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 func (s *Service) Store(ctx context.Context, sub *lead.Submission) (Accepted, error) {
 	sub.ID = s.NewID()
 	sub.Digest = lead.BusinessDigest(sub)
-	sub.Fingerprint = lead.PersonFingerprint(s.Secret, sub.Form, sub.Contact.Email, sub.Contact.Phone)
+	sub.Fingerprint = lead.PersonFingerprint(s.Secret, sub.Form, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
 	return s.store(ctx, sub)
 }
 

@@ -122,7 +122,7 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw) (Ac
 	if sub.CorrelationID == "" {
 		sub.CorrelationID = sub.ID.String()
 	}
-	sub.Fingerprint = lead.PersonFingerprint(s.Secret, form.Slug, sub.Contact.Email, sub.Contact.Phone)
+	sub.Fingerprint = lead.PersonFingerprint(s.Secret, form.Slug, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
 	sub.Digest = lead.BusinessDigest(&sub)
 	return s.store(ctx, &sub)
 }

@@ -20,6 +20,7 @@ import (
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
+	"leadline/internal/privacy"
 )
 
 const window = 10 * time.Minute
@@ -88,7 +89,7 @@ func (b *bench) exec(query string, args ...any) {
 	}
 }
 
-func person(i int) string { return fmt.Sprintf("p%d@acme.example", i) }
+func person(i int) privacy.Text { return privacy.Text(fmt.Sprintf("p%d@acme.example", i)) }
 func key(i int) string    { return fmt.Sprintf("key-%022d", i) }
 
 func TestAccept_StoresTheLeadAsNewWithALeaseAndItsContact(t *testing.T) {
@@ -96,7 +97,7 @@ func TestAccept_StoresTheLeadAsNewWithALeaseAndItsContact(t *testing.T) {
 	b := setup(t, func(o *intake.Options) { o.Committed = func(n int) { fresh.Add(int64(n)) } })
 	got := b.accept(lead.Raw{
 		Name: "Änna", Email: "Anna@Acme.example", Phone: "030 901820", Country: "DE", Region: "Berlin", PostalCode: "10115", Notes: "hi",
-		Fields: map[string]string{"seats": "5"}, Consent: lead.Consent{Phone: true, TextVersion: "v3"}, ClientKey: key(1), CorrelationID: "corr-1",
+		Fields: map[string]privacy.Text{"seats": "5"}, Consent: lead.Consent{Phone: true, TextVersion: "v3"}, ClientKey: key(1), CorrelationID: "corr-1",
 		Context: lead.Context{UTMSource: "google", Timezone: "Europe/Berlin", Locale: "de-DE"},
 	})
 	if got.Duplicate || got.LeadID != got.SubmissionID || got.CorrelationID != "corr-1" || fresh.Load() != 1 {
@@ -143,11 +144,11 @@ func TestAccept_FollowsTheDecisionTable(t *testing.T) {
 		t.Errorf("row 1: got %+v after %+v", replay, first)
 	}
 
-	fixed := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]string{"seats": "9"}, ClientKey: key(1)})
+	fixed := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]privacy.Text{"seats": "9"}, ClientKey: key(1)})
 	if fixed != replay || len(amended) != 1 || amended[0] != first.LeadID || announced != 1 {
 		t.Errorf("row 2: got %+v, amended %v", fixed, amended)
 	}
-	again := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]string{"seats": "9"}, ClientKey: key(1)})
+	again := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]privacy.Text{"seats": "9"}, ClientKey: key(1)})
 	if again != replay || len(amended) != 1 {
 		t.Errorf("row 2 again: a resend of the correction is a replay, got %+v %v", again, amended)
 	}
@@ -161,15 +162,15 @@ func TestAccept_FollowsTheDecisionTable(t *testing.T) {
 	if stranger.Duplicate || stranger.LeadID == first.LeadID || stranger.LeadID != stranger.SubmissionID {
 		t.Errorf("row 3: got %+v", stranger)
 	}
-	if r := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]string{"seats": "9"}, ClientKey: key(1)}); r != replay {
+	if r := b.accept(lead.Raw{Email: person(1), Phone: "+4930901820", Fields: map[string]privacy.Text{"seats": "9"}, ClientKey: key(1)}); r != replay {
 		t.Errorf("row 3 took the key: got %+v", r)
 	}
 
-	repeat := b.accept(lead.Raw{Email: strings.ToUpper(person(1)), Name: "A.", ClientKey: key(2)})
+	repeat := b.accept(lead.Raw{Email: privacy.Text(strings.ToUpper(person(1).Plain())), Name: "A.", ClientKey: key(2)})
 	if repeat.Duplicate || repeat.LeadID != first.LeadID || repeat.SubmissionID == first.SubmissionID {
 		t.Errorf("row 4: got %+v", repeat)
 	}
-	replayed := b.accept(lead.Raw{Email: strings.ToUpper(person(1)), Name: "A.", ClientKey: key(2)})
+	replayed := b.accept(lead.Raw{Email: privacy.Text(strings.ToUpper(person(1).Plain())), Name: "A.", ClientKey: key(2)})
 	if !replayed.Duplicate || replayed.SubmissionID != repeat.SubmissionID || replayed.LeadID != first.LeadID {
 		t.Errorf("row 4 then 1: got %+v", replayed)
 	}
@@ -603,7 +604,7 @@ func TestAmend_ReachesTheOwnLeadAndOnlyIt(t *testing.T) {
 	alias := b.accept(leadRaw(1, key(2)))
 	events.Store(0)
 	for range 2 { // the second changes nothing more
-		if err := b.Amend(ctx, demo, own.SubmissionID, lead.Raw{Company: "Acme", Fields: map[string]string{"seats": "7"}}); err != nil {
+		if err := b.Amend(ctx, demo, own.SubmissionID, lead.Raw{Company: "Acme", Fields: map[string]privacy.Text{"seats": "7"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -123,7 +123,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 // texted gives the text columns of one submission in the order of the statement.
 func texted(s *lead.Submission) ([21]string, error) {
 	c := &s.Contact
-	fields, err := document(c.Fields)
+	fields, err := document(lead.PlainFields(c.Fields))
 	if err != nil {
 		return [21]string{}, err
 	}
@@ -137,7 +137,7 @@ func texted(s *lead.Submission) ([21]string, error) {
 	}
 	return [21]string{
 		s.CorrelationID, s.Form, s.Intent, s.Product, s.Country, s.Region, s.PostalCode, s.Timezone, s.Language, s.Source,
-		s.EmailDomain, s.DomainClass, c.Name, c.Email, c.Phone, c.Company, c.Notes, fields, consent, origin, ledgerKey(s),
+		s.EmailDomain, s.DomainClass, c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), fields, consent, origin, ledgerKey(s),
 	}, nil
 }
 

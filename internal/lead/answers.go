@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"leadline/internal/privacy"
 )
 
 // The types of form fields.
@@ -17,14 +19,14 @@ const (
 // answers fills product, intent and the form's own fields. A definition with the name of a standard field adds its rules to that
 // field. Answers that the form does not define are left out; the stated intent, which has no place of its own, is kept among them.
 func (n *normaliser) answers(sub *Submission) {
-	sub.Contact.Fields = map[string]string{}
+	sub.Contact.Fields = map[string]privacy.Text{}
 	sub.Product = n.short("product", n.raw.Product, maxOther)
 	intent := n.short("intent", n.raw.Intent, maxOther)
 	if intent == "" {
-		intent = n.short("intent", n.raw.Fields["intent"], maxOther)
+		intent = n.short("intent", n.raw.Fields["intent"].Plain(), maxOther)
 	}
 	if intent != "" {
-		sub.Contact.Fields["intent"] = intent
+		sub.Contact.Fields["intent"] = privacy.Text(intent)
 	}
 	for _, def := range n.form.Fields {
 		if standard := standardField(sub, def.Name); standard != nil {
@@ -33,12 +35,12 @@ func (n *normaliser) answers(sub *Submission) {
 			}
 			continue
 		}
-		sent, name := n.raw.Fields[def.Name], "fields."+def.Name
+		sent, name := n.raw.Fields[def.Name].Plain(), "fields."+def.Name
 		if def.Name == "intent" {
 			sent, name = intent, "intent"
 		}
 		if value := n.answer(def, name, sent); value != "" {
-			sub.Contact.Fields[def.Name] = value
+			sub.Contact.Fields[def.Name] = privacy.Text(value)
 		} else {
 			delete(sub.Contact.Fields, def.Name)
 		}
@@ -48,7 +50,7 @@ func (n *normaliser) answers(sub *Submission) {
 // required names every field of the form that must be filled and is not.
 func (n *normaliser) required(sub *Submission) {
 	for _, def := range n.form.Fields {
-		value, name := sub.Contact.Fields[def.Name], "fields."+def.Name
+		value, name := sub.Contact.Fields[def.Name].Plain(), "fields."+def.Name
 		if standard := standardField(sub, def.Name); standard != nil {
 			value, name = *standard, def.Name
 		} else if def.Name == "intent" {
@@ -87,15 +89,15 @@ func (f FormField) Title() string {
 func standardField(sub *Submission, name string) *string {
 	switch name {
 	case "name":
-		return &sub.Contact.Name
+		return (*string)(&sub.Contact.Name)
 	case "email":
-		return &sub.Contact.Email
+		return (*string)(&sub.Contact.Email)
 	case "phone":
-		return &sub.Contact.Phone
+		return (*string)(&sub.Contact.Phone)
 	case "company":
-		return &sub.Contact.Company
+		return (*string)(&sub.Contact.Company)
 	case "notes":
-		return &sub.Contact.Notes
+		return (*string)(&sub.Contact.Notes)
 	case "country":
 		return &sub.Country
 	case "region":

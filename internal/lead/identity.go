@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"reflect"
 
 	"leadline/internal/fault"
+	"leadline/internal/privacy"
 )
 
 // StoredKey gives a client key the form in which it is stored. Keys as browsers make them ([A-Za-z0-9_-]{22,64}) stay; other
@@ -54,7 +58,8 @@ func BusinessDigest(sub *Submission) []byte {
 	return sum[:]
 }
 
-// Answers are the business fields of a submission, as digested and as kept with a touch. JSON names are the contract's.
+// Answers are the business fields of a submission as a document: what is digested and merged. JSON names are the contract's. The
+// values are in clear, because a document is made to be written; the whole cannot print itself.
 type Answers struct {
 	Name       string            `json:"name,omitempty"`
 	Email      string            `json:"email,omitempty"`
@@ -69,13 +74,46 @@ type Answers struct {
 	Consent    Consent           `json:"consent"`
 }
 
+// String hides the whole.
+func (Answers) String() string { return "[answers]" }
+
+// Format hides the whole from every verb.
+func (a Answers) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, a.String()) }
+
+// LogValue hides the whole from logs.
+func (a Answers) LogValue() slog.Value { return slog.StringValue(a.String()) }
+
 // Answers gives the submission's business fields.
 func (s *Submission) Answers() Answers {
 	c := &s.Contact
 	return Answers{
-		Name: c.Name, Email: c.Email, Phone: c.Phone, Company: c.Company, Country: s.Country, Region: s.Region,
-		PostalCode: s.PostalCode, Product: s.Product, Notes: c.Notes, Fields: c.Fields, Consent: c.Consent,
+		Name: c.Name.Plain(), Email: c.Email.Plain(), Phone: c.Phone.Plain(), Company: c.Company.Plain(), Country: s.Country, Region: s.Region,
+		PostalCode: s.PostalCode, Product: s.Product, Notes: c.Notes.Plain(), Fields: PlainFields(c.Fields), Consent: c.Consent,
 	}
+}
+
+// PlainFields gives the form's own answers in clear, to be stored or sent. Nil stays nil.
+func PlainFields(fields map[string]privacy.Text) map[string]string {
+	if fields == nil {
+		return nil
+	}
+	out := make(map[string]string, len(fields))
+	for name, value := range fields {
+		out[name] = value.Plain()
+	}
+	return out
+}
+
+// HiddenFields is the reverse of PlainFields. Nil stays nil.
+func HiddenFields(fields map[string]string) map[string]privacy.Text {
+	if fields == nil {
+		return nil
+	}
+	out := make(map[string]privacy.Text, len(fields))
+	for name, value := range fields {
+		out[name] = privacy.Text(value)
+	}
+	return out
 }
 
 // Equal tells whether two sets of answers say the same.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"leadline/internal/privacy"
 )
 
 // Stage is what people did with a lead. It never says what the CRM knows; see CRMState.
@@ -81,12 +83,12 @@ func (l Lead) LogValue() slog.Value {
 
 // Contact is the personal part of a lead.
 type Contact struct {
-	Name    string
-	Email   string
-	Phone   string // E.164, or empty
-	Company string
-	Notes   string
-	Fields  map[string]string
+	Name    privacy.Text
+	Email   privacy.Text
+	Phone   privacy.Text // E.164, or empty
+	Company privacy.Text
+	Notes   privacy.Text
+	Fields  map[string]privacy.Text
 	Consent Consent
 	Context Context
 }
@@ -120,14 +122,18 @@ type Context struct {
 
 // Raw is a submission as it was sent, every string already copied out of the request.
 type Raw struct {
-	Name, Email, Phone, Company, Country, Region, PostalCode, Product, Intent, Notes string
+	Name, Email, Phone, Company, Notes           privacy.Text
+	Country, Region, PostalCode, Product, Intent string
 
-	Fields        map[string]string // the form's own, without the "fields." prefix
+	Fields        map[string]privacy.Text // the form's own, without the "fields." prefix
 	Consent       Consent
 	Context       Context
 	ClientKey     string // Idempotency-Key header or submission_id field; empty when absent
 	CorrelationID string
 	Unknown       []string // names of fields that nobody knows: kept out, counted, never a reason to refuse
+
+	BodyType string       // the Content-Type it came with
+	Body     privacy.Text // byte for byte as it came, to be kept as evidence
 }
 
 // Submission is a normalised, valid Raw with its identity, ready to be made durable.
@@ -142,6 +148,9 @@ type Submission struct {
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string
 	Timezone, Language, Source, EmailDomain, DomainClass string
+
+	BodyType string
+	Body     privacy.Text // what was sent, byte for byte
 
 	ClientKey   string // empty: none
 	Fingerprint []byte // keyed hash of form and person, no time in it

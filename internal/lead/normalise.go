@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"leadline/internal/fault"
+	"leadline/internal/privacy"
 )
 
 // Normalise makes a Raw submission of a form into a Submission without identity (ID, Fingerprint, Digest), or says with an
@@ -42,15 +43,17 @@ func (n *normaliser) submission() Submission {
 		Window:        n.form.DedupeWindow,
 		ClientKey:     StoredKey(n.raw.ClientKey),
 		Demo:          n.form.Demo,
+		BodyType:      n.raw.BodyType,
+		Body:          n.raw.Body,
 	}
 	if len(n.raw.Fields)+len(n.raw.Unknown) > maxFields {
 		n.wrong("fields", "too_many", "This form sends more than 64 fields. Send fewer.")
 		return sub
 	}
 	c := &sub.Contact
-	c.Name = n.short("name", n.raw.Name, maxName)
-	c.Company = n.short("company", n.raw.Company, maxCompany)
-	c.Notes = n.limited("notes", block(n.raw.Notes), maxNotes)
+	c.Name = privacy.Text(n.short("name", n.raw.Name.Plain(), maxName))
+	c.Company = privacy.Text(n.short("company", n.raw.Company.Plain(), maxCompany))
+	c.Notes = privacy.Text(n.limited("notes", block(n.raw.Notes.Plain()), maxNotes))
 	c.Consent = n.consent()
 	c.Context = cleanContext(n.raw.Context)
 	n.place(&sub)
@@ -81,15 +84,15 @@ func (n *normaliser) place(sub *Submission) {
 
 // reach fills e-mail and phone.
 func (n *normaliser) reach(sub *Submission) {
-	if email := n.short("email", n.raw.Email, maxEmail); email != "" {
+	if email := n.short("email", n.raw.Email.Plain(), maxEmail); email != "" {
 		address, domain, ok := ParseEmail(email)
 		if !ok {
 			n.wrong("email", "format", "Enter an email address in the right form, like anna@acme.com")
 		} else {
-			sub.Contact.Email, sub.EmailDomain, sub.DomainClass = address, domain, DomainClass(domain)
+			sub.Contact.Email, sub.EmailDomain, sub.DomainClass = privacy.Text(address), domain, DomainClass(domain)
 		}
 	}
-	phone := n.short("phone", n.raw.Phone, maxPhone)
+	phone := n.short("phone", n.raw.Phone.Plain(), maxPhone)
 	if phone == "" || n.wrongAt("phone") {
 		return
 	}
@@ -102,7 +105,7 @@ func (n *normaliser) reach(sub *Submission) {
 		}
 		n.faults = append(n.faults, *wrong)
 	}
-	sub.Contact.Phone = e164
+	sub.Contact.Phone = privacy.Text(e164)
 }
 
 // consent takes the text version of the form when the page does not say which text was shown.

@@ -10,6 +10,7 @@ import (
 
 	"leadline/internal/fault"
 	"leadline/internal/lead"
+	"leadline/internal/privacy"
 )
 
 func demoForm() *lead.Form {
@@ -56,8 +57,8 @@ func TestNormalise_EmailAddressesAsPeopleWriteThem(t *testing.T) {
 		{"anna@acme.com.", "anna@acme.com", "acme.com", "business"},
 		{"a@partner.example", "a@partner.example", "partner.example", "business"},
 	} {
-		sub := normalised(t, lead.Raw{Email: c.in})
-		if sub.Contact.Email != c.want || sub.EmailDomain != c.domain || sub.DomainClass != c.class {
+		sub := normalised(t, lead.Raw{Email: privacy.Text(c.in)})
+		if sub.Contact.Email.Plain() != c.want || sub.EmailDomain != c.domain || sub.DomainClass != c.class {
 			t.Errorf("%q: got %q %q %q", c.in, sub.Contact.Email, sub.EmailDomain, sub.DomainClass)
 		}
 	}
@@ -66,7 +67,7 @@ func TestNormalise_EmailAddressesAsPeopleWriteThem(t *testing.T) {
 		".anna@acme.com", "an..na@acme.com", "anna@-acme.com", "anna@acme..com", "anna@acme.c", "anna@acme.com, bob@acme.com",
 		strings.Repeat("a", 65) + "@acme.com", "\"anna\"@acme.com", "anna@[10.0.0.1]", "anna\x00@x@acme.com",
 	} {
-		_, err := lead.Normalise(demoForm(), lead.Raw{Email: in})
+		_, err := lead.Normalise(demoForm(), lead.Raw{Email: privacy.Text(in)})
 		if f := faults(err); len(f) != 1 || f[0].Field != "email" || !strings.HasPrefix(f[0].Message, "Enter an email address in the right form") {
 			t.Errorf("%q: got %+v", in, f)
 		}
@@ -92,8 +93,8 @@ func TestNormalise_PhoneNumbersAsPeopleWriteThem(t *testing.T) {
 		{"＋４９３０９０１８２０", "", "", "+4930901820"},
 		{"+49\u00a030\u2011901820", "", "", "+4930901820"},
 	} {
-		raw := lead.Raw{Phone: c.in, Country: c.country, Context: lead.Context{Locale: c.locale}}
-		if got := normalised(t, raw).Contact.Phone; got != c.want {
+		raw := lead.Raw{Phone: privacy.Text(c.in), Country: c.country, Context: lead.Context{Locale: c.locale}}
+		if got := normalised(t, raw).Contact.Phone.Plain(); got != c.want {
 			t.Errorf("%q in %q: got %q, want %q", c.in, c.country, got, c.want)
 		}
 	}
@@ -106,7 +107,7 @@ func TestNormalise_PhoneNumbersAsPeopleWriteThem(t *testing.T) {
 		{"call me", "DE", "format", "Enter a phone number in digits, like +49 30 901820."},
 		{strings.Repeat("1 ", 30), "DE", "too_long", "This is longer than 40 characters. Shorten it."},
 	} {
-		_, err := lead.Normalise(demoForm(), lead.Raw{Phone: c.in, Country: c.country})
+		_, err := lead.Normalise(demoForm(), lead.Raw{Phone: privacy.Text(c.in), Country: c.country})
 		if f := faults(err); len(f) != 1 || f[0].Field != "phone" || f[0].Code != c.code || f[0].Message != c.sentence {
 			t.Errorf("%q in %q: got %+v", c.in, c.country, f)
 		}
@@ -172,13 +173,13 @@ func TestNormalise_TextIsCleanedButNotChanged(t *testing.T) {
 			PageURL: strings.Repeat("u", 900), Timezone: "Europe/Berlin", Locale: "de_AT", UTMSource: "Google", SubmittedAt: "2026-11-23T16:02:07Z",
 		},
 		Consent: lead.Consent{Phone: true}, CorrelationID: "abc-123", Unknown: []string{"gclid"},
-		Fields: map[string]string{"nobody_knows": "x"}, Intent: "pricing",
+		Fields: map[string]privacy.Text{"nobody_knows": "x"}, Intent: "pricing",
 	})
 	c := sub.Contact
 	for _, x := range []struct{ what, got, want string }{
-		{"name", c.Name, "Änna Berg"},
-		{"company", c.Company, "Café \uFFFD GmbH"},
-		{"notes", c.Notes, "first line\nsecond 👩\u200d👩\u200d👧 x"},
+		{"name", c.Name.Plain(), "Änna Berg"},
+		{"company", c.Company.Plain(), "Café \uFFFD GmbH"},
+		{"notes", c.Notes.Plain(), "first line\nsecond 👩\u200d👩\u200d👧 x"},
 		{"postal code", sub.PostalCode, "SW1A 1AA"},
 		{"zone", sub.Timezone, "Europe/Berlin"},
 		{"language", sub.Language, "de"},
@@ -194,7 +195,7 @@ func TestNormalise_TextIsCleanedButNotChanged(t *testing.T) {
 	if utf8.RuneCountInString(c.Context.PageURL) != 500 {
 		t.Errorf("page address has %d characters", utf8.RuneCountInString(c.Context.PageURL))
 	}
-	if want := map[string]string{"intent": "pricing"}; !reflect.DeepEqual(c.Fields, want) {
+	if want := map[string]privacy.Text{"intent": "pricing"}; !reflect.DeepEqual(c.Fields, want) {
 		t.Errorf("fields: got %v", c.Fields)
 	}
 	odd := normalised(t, lead.Raw{Email: "a@acme.com", CorrelationID: "a b", Context: lead.Context{Timezone: "../etc/passwd", Locale: "!!"}})
@@ -206,9 +207,9 @@ func TestNormalise_TextIsCleanedButNotChanged(t *testing.T) {
 func TestNormalise_FormFieldsByTheirDefinition(t *testing.T) {
 	sub := normalised(t, lead.Raw{
 		Email: "a@acme.com", Product: "Platform",
-		Fields: map[string]string{"seats": "1 250,5", "newsletter": "on", "budget": "about 10k\nmaybe more"},
+		Fields: map[string]privacy.Text{"seats": "1 250,5", "newsletter": "on", "budget": "about 10k\nmaybe more"},
 	})
-	want := map[string]string{"seats": "1250.5", "newsletter": "true", "budget": "about 10k\nmaybe more"}
+	want := map[string]privacy.Text{"seats": "1250.5", "newsletter": "true", "budget": "about 10k\nmaybe more"}
 	if sub.Product != "platform" || !reflect.DeepEqual(sub.Contact.Fields, want) {
 		t.Errorf("got %q %v", sub.Product, sub.Contact.Fields)
 	}
@@ -218,7 +219,7 @@ func TestNormalise_FormFieldsByTheirDefinition(t *testing.T) {
 		lead.FormField{Name: "terms", Type: lead.FieldCheckbox, Required: true},
 		lead.FormField{Name: "name", Required: true})
 	_, err := lead.Normalise(form, lead.Raw{
-		Product: "rocket", Fields: map[string]string{"seats": "many", "newsletter": "perhaps", "terms": "off"},
+		Product: "rocket", Fields: map[string]privacy.Text{"seats": "many", "newsletter": "perhaps", "terms": "off"},
 	})
 	got := map[string]string{}
 	for _, f := range faults(err) {
@@ -242,12 +243,12 @@ func TestNormalise_FormFieldsByTheirDefinition(t *testing.T) {
 }
 
 func TestNormalise_LimitsCountCharactersNotBytes(t *testing.T) {
-	normalised(t, lead.Raw{Email: "a@acme.com", Name: strings.Repeat("ü", 200), Notes: strings.Repeat("語", 5000)})
-	_, err := lead.Normalise(demoForm(), lead.Raw{Email: "a@acme.com", Name: strings.Repeat("ü", 201), Notes: strings.Repeat("語", 5001)})
+	normalised(t, lead.Raw{Email: "a@acme.com", Name: privacy.Text(strings.Repeat("ü", 200)), Notes: privacy.Text(strings.Repeat("語", 5000))})
+	_, err := lead.Normalise(demoForm(), lead.Raw{Email: "a@acme.com", Name: privacy.Text(strings.Repeat("ü", 201)), Notes: privacy.Text(strings.Repeat("語", 5001))})
 	if f := faults(err); len(f) != 2 || f[0].Code != "too_long" || f[1].Code != "too_long" {
 		t.Errorf("got %+v", f)
 	}
-	many := map[string]string{}
+	many := map[string]privacy.Text{}
 	for i := range 65 {
 		many[strings.Repeat("f", i+1)] = "x"
 	}
@@ -319,8 +320,8 @@ func FuzzNormalise(f *testing.F) {
 	f.Add("x", "a@b.example", "+54 9 11 1234-5678", "AR", "", "", "", "", "", "", "", "0123456789012345678901")
 	f.Fuzz(func(t *testing.T, name, email, phone, country, region, postal, notes, product, seats, zone, locale, key string) {
 		raw := lead.Raw{
-			Name: name, Email: email, Phone: phone, Company: name, Country: country, Region: region, PostalCode: postal, Product: product,
-			Intent: region, Notes: notes, Fields: map[string]string{"seats": seats, "budget": notes, "newsletter": zone},
+			Name: privacy.Text(name), Email: privacy.Text(email), Phone: privacy.Text(phone), Company: privacy.Text(name), Country: country, Region: region, PostalCode: postal, Product: product,
+			Intent: region, Notes: privacy.Text(notes), Fields: lead.HiddenFields(map[string]string{"seats": seats, "budget": notes, "newsletter": zone}),
 			Consent: lead.Consent{Phone: true, TextVersion: name}, ClientKey: key, CorrelationID: zone,
 			Context: lead.Context{PageURL: notes, UTMSource: name, Timezone: zone, Locale: locale},
 		}
@@ -346,8 +347,8 @@ func FuzzNormalise(f *testing.F) {
 func rawOf(s lead.Submission) lead.Raw {
 	c := s.Contact
 	return lead.Raw{
-		Name: c.Name, Email: c.Email, Phone: c.Phone, Company: c.Company, Country: s.Country, Region: s.Region, PostalCode: s.PostalCode,
-		Product: s.Product, Notes: c.Notes, Fields: c.Fields, Consent: c.Consent, Context: c.Context, ClientKey: s.ClientKey,
+		Name: privacy.Text(c.Name), Email: privacy.Text(c.Email), Phone: privacy.Text(c.Phone), Company: privacy.Text(c.Company), Country: s.Country, Region: s.Region, PostalCode: s.PostalCode,
+		Product: s.Product, Notes: privacy.Text(c.Notes), Fields: c.Fields, Consent: c.Consent, Context: c.Context, ClientKey: s.ClientKey,
 		CorrelationID: s.CorrelationID,
 	}
 }
@@ -356,10 +357,10 @@ func texts(s lead.Submission) []string {
 	c := s.Contact
 	out := []string{
 		s.CorrelationID, s.Country, s.Region, s.PostalCode, s.Product, s.Timezone, s.Language, s.Source, s.EmailDomain, s.ClientKey,
-		c.Name, c.Email, c.Phone, c.Company, c.Notes, c.Consent.TextVersion, c.Context.PageURL, c.Context.UTMSource, c.Context.Locale,
+		c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), c.Consent.TextVersion, c.Context.PageURL, c.Context.UTMSource, c.Context.Locale,
 	}
 	for k, v := range c.Fields {
-		out = append(out, k, v)
+		out = append(out, k, v.Plain())
 	}
 	return out
 }

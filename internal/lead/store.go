@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"leadline/internal/fault"
+	"leadline/internal/privacy"
 )
 
 // Store answers questions about leads for people and programs. It writes nothing: intake and dispatch do.
@@ -105,11 +106,15 @@ func (s *Store) ByID(ctx context.Context, id uuid.UUID) (Lead, Contact, error) {
 }
 
 func (r contactRow) contact() (Contact, error) {
-	c := Contact{Name: r.Name, Email: r.Email, Phone: r.Phone, Company: r.Company, Notes: r.Notes}
+	c := Contact{
+		Name: privacy.Text(r.Name), Email: privacy.Text(r.Email), Phone: privacy.Text(r.Phone), Company: privacy.Text(r.Company),
+		Notes: privacy.Text(r.Notes),
+	}
+	var fields map[string]string
 	for _, d := range []struct {
 		text string
 		into any
-	}{{r.Fields, &c.Fields}, {r.Consent, &c.Consent}, {r.Context, &c.Context}} {
+	}{{r.Fields, &fields}, {r.Consent, &c.Consent}, {r.Context, &c.Context}} {
 		if d.text == "" {
 			continue
 		}
@@ -117,6 +122,7 @@ func (r contactRow) contact() (Contact, error) {
 			return c, fmt.Errorf("read contact documents: %w", err)
 		}
 	}
+	c.Fields = HiddenFields(fields)
 	return c, nil
 }
 

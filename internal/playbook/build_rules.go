@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"leadline/internal/lead"
+	"leadline/internal/privacy"
 	"leadline/internal/routing"
 )
 
@@ -94,7 +95,7 @@ func (b *builder) tests() {
 		b.cfg.Tests = append(b.cfg.Tests, Test{
 			Name: d.Name, Form: d.Lead.Form,
 			Lead: lead.Raw{
-				Email: d.Lead.Email, Country: d.Lead.Country, Region: d.Lead.Region, PostalCode: d.Lead.PostalCode, Product: d.Lead.Product,
+				Email: privacy.Text(d.Lead.Email), Country: d.Lead.Country, Region: d.Lead.Region, PostalCode: d.Lead.PostalCode, Product: d.Lead.Product,
 				Context: lead.Context{UTMSource: d.Lead.Source, Locale: d.Lead.Language},
 			},
 			Expect: Expectation{Pool: d.Expect.Pool, Rep: b.email(path+".expect.rep", what, &d.Expect.Rep), Rule: d.Expect.Rule},
