@@ -16,3 +16,12 @@ func Split(body string) ([]string, error) {
 	}
 	return texts, err
 }
+
+// RuleNames gives the rules of Lint.
+func RuleNames() []string {
+	var names []string
+	for _, r := range allRules() {
+		names = append(names, r.name)
+	}
+	return names
+}

@@ -132,7 +132,7 @@ func sequence(tokens []token, words ...string) int {
 	return -1
 }
 
-// parts takes tokens apart at the commas that stand in no parentheses or brackets.
+// parts takes tokens apart at the commas that stand in no parentheses or brackets. None is empty.
 func parts(tokens []token) [][]token {
 	var all [][]token
 	begin, depth := 0, 0
@@ -143,7 +143,9 @@ func parts(tokens []token) [][]token {
 		case t.is(")", "]"):
 			depth--
 		case t.is(",") && depth == 0:
-			all = append(all, tokens[begin:i])
+			if i > begin {
+				all = append(all, tokens[begin:i])
+			}
 			begin = i + 1
 		}
 	}

@@ -58,13 +58,18 @@ type scanner struct {
 // split takes a file apart into its statements. It fails on what is not closed.
 func split(body string) ([]statement, error) {
 	s := &scanner{body: body, line: 1}
-	for s.at < len(body) {
+	err := s.run()
+	return s.all, err
+}
+
+func (s *scanner) run() error {
+	for s.at < len(s.body) {
 		if err := s.next(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	s.finish()
-	return s.all, nil
+	return nil
 }
 
 func (s *scanner) next() error {
