@@ -15,7 +15,7 @@ RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench shots load lint fmt vuln check build docker
+.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench torture shots load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ check: test ## the same as test
 bench: setup ## print the numbers of this machine (minutes)
 	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
+
+torture: setup ## the tests of trust in full size: every probe, spelling and tampering (long)
+	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade' \
+		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey
 
 shots: setup ## take the README's pictures from the running product
 	$(GO) test -tags shots -run TestShots -count=1 ./internal/journey

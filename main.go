@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"leadline/internal/audit"
 	"leadline/internal/config"
 )
 
@@ -76,6 +77,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	c := &call{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
 	err := c.parse(cmd, args)
+	if cmd.name != "serve" { // whatever a command changes was done by somebody at the command line
+		ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Command})
+	}
 	if err == nil {
 		err = cmd.run(ctx, c)
 	}

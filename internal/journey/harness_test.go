@@ -86,8 +86,9 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// newWorld starts a sandbox, publishes the playbook (SANDBOX in it becomes the sandbox's address) and starts a server.
-func newWorld(t *testing.T, playbook string) *world {
+// newWorld starts a sandbox, publishes the playbook (SANDBOX in it becomes the sandbox's address) and starts a server. Settings given
+// as NAME=value win over the usual ones.
+func newWorld(t *testing.T, playbook string, settings ...string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), addr: freeAddr(t)}
 	w.url = "http://" + w.addr
@@ -97,6 +98,7 @@ func newWorld(t *testing.T, playbook string) *world {
 	w.env = append(os.Environ(),
 		"LEADLINE_DATA_DIR="+filepath.Join(w.dir, "data"), "LEADLINE_ADDR="+w.addr, "LEADLINE_PUBLIC_URL="+w.public, "LEADLINE_OUTBOUND_ALLOW=127.0.0.0/8",
 		"LEADLINE_LOG_LEVEL=info", "WEBHOOK_SECRET=whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "SLACK_TOKEN=xoxb-test", "DATABASE_URL=")
+	w.env = append(w.env, settings...)
 	box := w.start("sandbox", "--addr", "127.0.0.1:0", "--webhook-secret", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "--slack-token", "xoxb-test")
 	w.eventually("the sandbox to print its address", func() bool {
 		_, after, ok := strings.Cut(box.stdout.String(), "http://")

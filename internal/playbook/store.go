@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
 
+	"leadline/internal/audit"
 	"leadline/internal/fault"
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
@@ -62,6 +64,9 @@ func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note strin
 		if !changed && updated == 0 {
 			return nil
 		}
+		if err := record(ctx, tx, cfg, version, changed, updated, note); err != nil {
+			return err
+		}
 		// Heard by others only once this has committed.
 		if err := tx.Exec("SELECT pg_notify(?, 'config')", channel).Error; err != nil {
 			return fmt.Errorf("announce the new version: %w", err)
@@ -72,6 +77,24 @@ func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note strin
 		return 0, false, fmt.Errorf("apply the configuration: %w", err)
 	}
 	return version, changed, nil
+}
+
+// record writes what was published into the audit chain: without it, nothing is published.
+func record(ctx context.Context, tx *gorm.DB, cfg *Config, version int64, changed bool, updated int, note string) error {
+	if updated > 0 {
+		entry := audit.Entry{Action: audit.RepsChanged, ObjectKind: "rep", Detail: map[string]any{"changed": updated}}
+		if _, err := audit.Append(ctx, tx, entry); err != nil {
+			return err
+		}
+	}
+	if !changed {
+		return nil
+	}
+	_, err := audit.Append(ctx, tx, audit.Entry{
+		Action: audit.Published, ObjectKind: "version", Object: strconv.FormatInt(version, 10),
+		Detail: map[string]any{"hash": hash(cfg.Canonical())}, Note: note,
+	})
+	return err
 }
 
 // refusal makes one fault of what Check found.
@@ -147,7 +170,7 @@ func latestNumber(tx *gorm.DB) (int64, error) {
 }
 
 // Export writes the live configuration with everybody who is in the database, sorted by e-mail address. Applying it changes
-// nothing, and exporting again gives the same bytes.
+// nothing, and exporting again gives the same bytes. That somebody did so is recorded.
 func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
 	doc := document{Version: 1}
 	err := db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -169,7 +192,8 @@ func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
 		for _, r := range reps {
 			doc.Reps = append(doc.Reps, exported(r))
 		}
-		return nil
+		_, err = audit.Append(ctx, tx, audit.Entry{Action: audit.Exported, ObjectKind: "version", Object: strconv.FormatInt(live.Number, 10)})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("export the configuration: %w", err)
