@@ -7,6 +7,7 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -15,19 +16,32 @@ import (
 	"strings"
 )
 
-// Config is the settings of one run, all valid.
+// Config is the settings of one run, all valid. It does not print itself: credentials are among them.
 type Config struct {
 	DatabaseURL    string         // empty: the private PostgreSQL in DataDir
 	Addr           string         // where the web server listens
 	PublicURL      *url.URL       // how browsers reach us; made from Addr when not set
 	DataDir        string         // private PostgreSQL, generated secret
-	Secret         []byte         // 32 bytes, or nil: main makes one and keeps it in DataDir
+	Secret         Key            // 32 bytes, or nil: main makes one and keeps it in DataDir
+	KEK            KeySource      // of the key-encryption key; not given: it is derived from Secret
+	KEKPrevious    KeySource      // of the key-encryption key before it, while data keys wrapped by that one are left
+	AuditAnchor    []string       // where signed heads of the audit chain go: file:/path and http(s) URLs
+	ErasureList    string         // file that keeps who was erased, outside the database
 	Production     bool           // refuses what a laptop may do
 	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
 	LogLevel       slog.Level
 }
+
+// Format hides the settings from every verb.
+func (Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[settings]") }
+
+// LogValue hides the settings from logs.
+func (Config) LogValue() slog.Value { return slog.StringValue("[settings]") }
+
+// MarshalText hides the settings from JSON and whatever else asks for text.
+func (Config) MarshalText() ([]byte, error) { return []byte("[settings]"), nil }
 
 // setting is one line of the table: how it is called, what it means, how its text becomes a value.
 type setting struct {
@@ -65,6 +79,23 @@ var settings = []setting{
 		}
 		c.Secret = b
 		return nil
+	}},
+	{"LEADLINE_KEK", "the key that protects all other keys: 32 bytes in base64, file:/path or command:/path arguments (default: made from LEADLINE_SECRET)", func(c *Config, s string) (err error) {
+		c.KEK, err = parseKeySource(s)
+		return err
+	}},
+	{"LEADLINE_KEK_PREVIOUS", "the key before LEADLINE_KEK, until leadline secret rotate --master has run", func(c *Config, s string) (err error) {
+		c.KEKPrevious, err = parseKeySource(s)
+		return err
+	}},
+	{"LEADLINE_AUDIT_ANCHOR", "where signed heads of the audit chain go: file:/path and web addresses, separated by commas (default a file in the data directory)", func(c *Config, s string) (err error) {
+		c.AuditAnchor, err = parseAnchors(s)
+		return err
+	}},
+	{"LEADLINE_ERASURE_LIST", "file that keeps who was erased, for a restored backup (default in the data directory)", func(c *Config, s string) error {
+		path, err := filepath.Abs(s)
+		c.ErasureList = path
+		return err
 	}},
 	{"LEADLINE_ENV", "production makes https, a secret and a safe database obligatory", func(c *Config, s string) error {
 		if s != "production" && s != "development" {
@@ -182,6 +213,12 @@ func (c *Config) complete() (bad []string) {
 		}
 		c.PublicURL = &url.URL{Scheme: "http", Host: host}
 	}
+	if c.AuditAnchor == nil {
+		c.AuditAnchor = []string{"file:" + filepath.Join(c.DataDir, "audit-anchor.jsonl")}
+	}
+	if c.ErasureList == "" {
+		c.ErasureList = filepath.Join(c.DataDir, "erasures.jsonl")
+	}
 	if !c.Production {
 		return nil
 	}
@@ -201,6 +238,30 @@ func parsePublicURL(c *Config, s string) error {
 	}
 	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return nil
+}
+
+// parseAnchors takes a list of files and web addresses apart. An address is not repeated: a path may hold a credential.
+func parseAnchors(s string) ([]string, error) {
+	var out []string
+	for _, part := range strings.Split(s, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		if path, ok := strings.CutPrefix(part, "file:"); ok && filepath.IsAbs(path) {
+			out = append(out, "file:"+filepath.Clean(path))
+			continue
+		}
+		u, err := url.Parse(part)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+			return nil, fmt.Errorf("give file:/absolute/path or web addresses without user and password, separated by commas")
+		}
+		out = append(out, u.String())
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("give at least one file:/absolute/path or web address")
+	}
+	return out, nil
 }
 
 func parsePrefixes(s string) ([]netip.Prefix, error) {

@@ -1,6 +1,13 @@
 package config_test
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +38,7 @@ func TestLoad_FlagsHaveTheSettingsNameAndWin(t *testing.T) {
 		}
 		c, err := config.Load([]string{"LEADLINE_ADDR=127.0.0.1:1"}, map[string]string{flag: "127.0.0.1:2"}, "/data")
 		if err != nil || c.Addr != "127.0.0.1:2" || c.PublicURL.String() != "http://127.0.0.1:2" {
-			t.Errorf("--%s: %+v, %v", flag, c, err)
+			t.Errorf("--%s: %s %s, %v", flag, c.Addr, c.PublicURL, err)
 		}
 	}
 }
@@ -40,5 +47,73 @@ func TestLoad_ProductionNeedsHTTPSAndASecret(t *testing.T) {
 	_, err := config.Load([]string{"LEADLINE_ENV=production"}, nil, "/data")
 	if err == nil || !strings.Contains(err.Error(), "LEADLINE_PUBLIC_URL") || !strings.Contains(err.Error(), "LEADLINE_SECRET") {
 		t.Errorf("production started without https and secret: %v", err)
+	}
+}
+
+func TestLoad_KeysComeFromTheSettingAFileOrACommand(t *testing.T) {
+	key := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
+	c, err := config.Load([]string{"LEADLINE_KEK=command:/usr/bin/kek --of  leadline", "LEADLINE_KEK_PREVIOUS=file:/etc//kek"}, nil, "/data")
+	if err != nil || !slices.Equal(c.KEK.Command, []string{"/usr/bin/kek", "--of", "leadline"}) || c.KEKPrevious.File != "/etc/kek" {
+		t.Errorf("%q %q, %v", c.KEK.Command, c.KEKPrevious.File, err)
+	}
+	c, err = config.Load([]string{"LEADLINE_KEK=" + key}, nil, "/data")
+	if err != nil || len(c.KEK.Key) != 32 || c.KEKPrevious.Given() {
+		t.Errorf("in the setting: %v", err)
+	}
+	for _, bad := range []string{key[:20], "file:kek", "file:", "command:", "command:kek --of leadline", "https://example.com/" + key, "not base64 at all"} {
+		_, err := config.Load([]string{"LEADLINE_KEK=" + bad}, nil, "/data")
+		if err == nil || !strings.Contains(err.Error(), "LEADLINE_KEK: ") {
+			t.Errorf("%q: %v", bad, err)
+		} else if strings.Contains(err.Error(), key[:20]) || strings.Contains(err.Error(), "not base64 at all") {
+			t.Errorf("the error repeats what was given: %v", err)
+		}
+	}
+}
+
+func TestLoad_SaysWhereTheOutsideRecordsGo(t *testing.T) {
+	c, err := config.Load(nil, nil, "/data")
+	if err != nil || !slices.Equal(c.AuditAnchor, []string{"file:/data/audit-anchor.jsonl"}) || c.ErasureList != "/data/erasures.jsonl" {
+		t.Errorf("by default: %q %q, %v", c.AuditAnchor, c.ErasureList, err)
+	}
+	c, err = config.Load([]string{
+		"LEADLINE_AUDIT_ANCHOR=file:/mnt/anchor.jsonl, https://example.com/heads", "LEADLINE_ERASURE_LIST=/mnt/erased.jsonl",
+	}, nil, "/data")
+	if err != nil || !slices.Equal(c.AuditAnchor, []string{"file:/mnt/anchor.jsonl", "https://example.com/heads"}) || c.ErasureList != "/mnt/erased.jsonl" {
+		t.Errorf("as given: %q %q, %v", c.AuditAnchor, c.ErasureList, err)
+	}
+	for _, bad := range []string{"file:anchor.jsonl", "/mnt/anchor.jsonl", "https://me:hunter2@example.com/", "ftp://example.com", ","} {
+		_, err := config.Load([]string{"LEADLINE_AUDIT_ANCHOR=" + bad}, nil, "/data")
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestConfig_DoesNotPrintWhatIsSecret(t *testing.T) {
+	raw := strings.Repeat("s", 32)
+	key := base64.StdEncoding.EncodeToString([]byte(raw))
+	c, err := config.Load([]string{
+		"DATABASE_URL=postgres://me:hunter2@db/leads", "LEADLINE_SECRET=" + key, "LEADLINE_KEK=" + key, "LEADLINE_KEK_PREVIOUS=command:/bin/kek --pin hunter2",
+	}, nil, "/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+verb+verb+verb+verb+"\n", c, &c, c.Secret, c.KEK, &c.KEKPrevious)
+		fmt.Fprintf(&out, verb, map[string]any{"config": c, "key": c.Secret, "kek": c.KEK.Key})
+	}
+	text, err := json.Marshal([]any{c, c.Secret, c.KEK, c.KEKPrevious})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(text)
+	for _, log := range []*slog.Logger{slog.New(slog.NewTextHandler(&out, nil)), slog.New(slog.NewJSONHandler(&out, nil))} {
+		log.Info("x", "config", c, "secret", c.Secret, "kek", c.KEK, "previous", c.KEKPrevious)
+	}
+	for _, hidden := range []string{"hunter2", key, raw, hex.EncodeToString([]byte(raw)), "115 115"} {
+		if strings.Contains(out.String(), hidden) {
+			t.Errorf("%q came out in %s", hidden, out.String())
+		}
 	}
 }
