@@ -40,7 +40,7 @@ func (l *linter) createTable(r *reader, line int, unlogged bool) {
 	var columns []column
 	for _, part := range parts(r.group()) {
 		item := &reader{tokens: part}
-		references, at := name{}, part[0].line
+		var references name
 		if isConstraint(item) {
 			c := readConstraint(item)
 			made.add(c)
@@ -51,7 +51,7 @@ func (l *linter) createTable(r *reader, line int, unlogged bool) {
 			made.add(constraint{kind: token{text: c.key()}, columns: []string{c.name}})
 			references = c.references
 		}
-		l.locks(references, at)
+		l.locks(references, part[0].line)
 	}
 	for _, c := range columns {
 		if c.narrow() && (c.isID() || c.name == made.id) {
