@@ -49,14 +49,19 @@ func TestClient_ReachesPrivateAddressesOnlyWhereAllowed(t *testing.T) {
 func TestPublic_IsTheOpenInternetAlone(t *testing.T) {
 	t.Parallel()
 	for text, public := range map[string]bool{
-		"8.8.8.8": true, "2606:4700:4700::1111": true, "172.15.0.1": true, "172.32.0.1": true, "100.128.0.1": true,
+		"8.8.8.8": true, "2606:4700:4700::1111": true, "172.15.0.1": true, "172.32.0.1": true, "100.128.0.1": true, "100.63.255.255": true,
+		"168.63.129.15": true, "192.0.1.1": true, "2001:200::1": true, "2003::1": true, "2620:4f:8001::1": true, "2606::5efe:1:2:3": true,
 		"127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "169.254.169.254": false, "100.64.0.1": false,
-		"0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "198.18.0.1": false, "192.0.0.192": false,
+		"0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false, "198.18.0.1": false, "192.0.0.192": false, "168.63.129.16": false,
 		"::": false, "::1": false, "fe80::1": false, "fe80::1%eth0": false, "fd00:ec2::254": false, "fec0::1": false, "ff02::1": false,
-		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "64:ff9b::7f00:1": false, "64:ff9b:1::1": false, "2002:7f00:1::": false, "2001:db8::1": false,
+		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "::ffff:8.8.8.8": false, "64:ff9b::7f00:1": false, "64:ff9b::808:808": false,
+		"64:ff9b:1::1": false, "2002:7f00:1::": false, "2001:db8::1": false, "2001:1ff::1": false, "2606::5efe:10.0.0.1": false, "2606::200:5efe:8.8.8.8": false,
 	} {
 		if got := outbound.Public(netip.MustParseAddr(text)); got != public {
 			t.Errorf("%s: public %v", text, got)
 		}
+	}
+	if outbound.Public(netip.Addr{}) {
+		t.Error("no address passed for a public one")
 	}
 }
