@@ -21,7 +21,13 @@ func Append(ctx context.Context, tx *gorm.DB, e Entry) (int64, error) {
 	}
 	var seq int64
 	query := fmt.Sprintf(appendSQL, "?", "?", "?", "?", "?", "?", "?", "?")
-	if err := tx.WithContext(ctx).Raw(query, args...).Scan(&seq).Error; err != nil {
+	// By Row: when GORM's own Scan fails, it prints the values, and the note among them may be personal.
+	raw := tx.WithContext(ctx).Raw(query, args...)
+	row := raw.Row()
+	if row == nil { // the transaction had failed before
+		return 0, fmt.Errorf("record %s: %w", e.Action, raw.Error)
+	}
+	if err := row.Scan(&seq); err != nil {
 		return 0, fmt.Errorf("record %s: %w", e.Action, err)
 	}
 	return seq, nil
