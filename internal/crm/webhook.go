@@ -19,6 +19,7 @@ import (
 	"leadline/internal/lead"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
+	"leadline/internal/privacy"
 )
 
 // webhookAnswerLimit is how much of an answer is read.
@@ -37,7 +38,7 @@ func newWebhook(c outbox.Connection, client *outbound.Client, now func() time.Ti
 	if err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https") {
 		return nil, errors.New("base_url is not an http or https address")
 	}
-	key, err := webhookKey(c.Secret.Reveal())
+	key, err := webhookKey(c.Secret)
 	if err != nil {
 		return nil, err
 	}
@@ -45,10 +46,10 @@ func newWebhook(c outbox.Connection, client *outbound.Client, now func() time.Ti
 }
 
 // webhookKey is the part after whsec_, decoded; a secret without that prefix is used as it is. Empty: the call is not signed.
-func webhookKey(secret string) ([]byte, error) {
-	encoded, ok := strings.CutPrefix(secret, "whsec_")
+func webhookKey(secret privacy.Secret) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(secret.Plain(), "whsec_")
 	if !ok {
-		return []byte(secret), nil
+		return []byte(encoded), nil
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
+	"leadline/internal/privacy"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 type slack struct {
 	http    *outbound.Client
 	base    string
-	token   outbox.Credential
+	token   privacy.Secret
 	channel string // as configured: a name or an id
 	public  string // our own address
 
@@ -182,7 +183,7 @@ func (s *slack) call(ctx context.Context, method string, args map[string]any) (s
 		return answer, &Error{Class: Pause, Reason: "base_url is not a usable address"}
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	req.Header.Set("Authorization", "Bearer "+s.token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+s.token.Plain())
 	resp, err := s.http.Do(req)
 	if err != nil {
 		if errors.Is(err, outbound.ErrForbidden) {

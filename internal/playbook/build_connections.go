@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"leadline/internal/outbox"
@@ -13,7 +14,25 @@ import (
 // slackURL is where Slack's methods are, each below /api/.
 const slackURL = "https://slack.com"
 
-var envRE = regexp.MustCompile(`^env:[A-Za-z_][A-Za-z0-9_]*$`)
+// Where a credential may be kept: in the environment, or stored by leadline secret set.
+var (
+	envRE    = regexp.MustCompile(`^env:[A-Za-z_][A-Za-z0-9_]*$`)
+	secretRE = regexp.MustCompile(`^secret:[a-z0-9][a-z0-9_-]{0,62}$`)
+)
+
+// SecretNames are the stored secrets that the connections refer to, sorted, each once.
+func (c *Config) SecretNames() []string {
+	var names []string
+	for _, conn := range c.Connections {
+		for _, ref := range []string{conn.Token, conn.Secret} {
+			if name, ok := strings.CutPrefix(ref, "secret:"); ok {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 func (b *builder) connections() {
 	names := b.names("connections", "slug")
@@ -29,7 +48,7 @@ func (b *builder) connections() {
 		case "webhook":
 			c.Destination = outbox.CRM
 			b.needs(path, what, "base_url", d.BaseURL, "URL")
-			b.needs(path, what, "secret", d.Secret, "env:NAME")
+			b.needs(path, what, "secret", d.Secret, "secret:NAME")
 			b.refuses(path, what, "token", d.Token)
 			b.refuses(path, what, "channel", d.Channel)
 		case "slack":
@@ -37,7 +56,7 @@ func (b *builder) connections() {
 			if d.BaseURL = strings.TrimRight(d.BaseURL, "/"); d.BaseURL == slackURL {
 				d.BaseURL = ""
 			}
-			b.needs(path, what, "token", d.Token, "env:NAME")
+			b.needs(path, what, "token", d.Token, "secret:NAME")
 			b.needs(path, what, "channel", d.Channel, "NAME")
 			b.refuses(path, what, "secret", d.Secret)
 			c.BaseURL = slackURL
@@ -68,13 +87,14 @@ func (b *builder) refuses(path, what, key, value string) {
 // reference accepts where a credential is kept. What was written is never repeated: it may be the credential.
 func (b *builder) reference(path, what, text string) string {
 	switch {
-	case text == "" || envRE.MatchString(text):
+	case text == "" || envRE.MatchString(text) || secretRE.MatchString(text):
 	case strings.HasPrefix(text, "secret:"):
-		b.fail(path, "secret_reference", "put the value into the environment and write env:NAME", "%s: stored secrets are not in this version of Leadline", what)
+		b.fail(path, "format", "use small letters, digits, - and _, like secret:crm", "%s does not name a stored secret", what)
 	case strings.HasPrefix(text, "env:"):
 		b.fail(path, "format", "use letters, digits and underscores, like env:SLACK_TOKEN", "%s does not name an environment variable", what)
 	default:
-		b.fail(path, "literal_secret", "put the value into the environment and write env:NAME", "%s holds something that is no reference; credentials never stand in the configuration", what)
+		b.fail(path, "literal_secret", "store it with leadline secret set NAME and write secret:NAME, or put it into the environment and write env:NAME",
+			"%s holds something that is no reference; credentials never stand in the configuration", what)
 	}
 	return text
 }

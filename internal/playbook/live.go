@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
+	"leadline/internal/privacy"
 	"leadline/internal/routing"
 )
 
@@ -42,11 +45,13 @@ func (s *Snapshot) Targets() []outbox.Target {
 type Live struct {
 	db      *postgres.DB
 	lookup  func(name string) (string, bool)
+	secrets func(ctx context.Context, name string) (privacy.Secret, error)
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
 
 	refreshing sync.Mutex
-	refused    int64 // the number of a version that this binary cannot read
+	refused    int64  // the number of a version that this binary cannot read
+	stored     string // the state of the stored secrets that the connections were resolved with
 }
 
 // pollEvery bounds how long a missed notification can hide a new version.
@@ -59,6 +64,12 @@ func NewLive(db *postgres.DB, lookup func(name string) (string, bool), log *slog
 	return l
 }
 
+// UseSecrets says what finds the value behind secret:NAME; it is given NAME. A fault that it gives makes the connection unusable
+// and says why; any other error is taken for a passing one. Call it before Refresh and Run.
+func (l *Live) UseSecrets(find func(ctx context.Context, name string) (privacy.Secret, error)) {
+	l.secrets = find
+}
+
 // empty is what there is before anything was published.
 func empty() *Snapshot {
 	return &Snapshot{Forms: map[string]*lead.Form{}, Table: &routing.Table{}}
@@ -67,15 +78,22 @@ func empty() *Snapshot {
 // Current is the live version; never nil, cheap.
 func (l *Live) Current() *Snapshot { return l.current.Load() }
 
-// Refresh loads the newest version if it is not held already. A version that this binary cannot read (published by a newer
-// one) is logged once, and the former one stays.
+// Refresh loads the newest version if it is not held already, and the credentials again if a stored secret has changed. A version
+// that this binary cannot read (published by a newer one) is logged once, and the former one stays.
 func (l *Live) Refresh(ctx context.Context) error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
 	db := l.db.Gorm.WithContext(ctx)
 	number, err := latestNumber(db)
-	if err != nil || number == l.Current().Version || number == l.refused {
+	if err != nil {
 		return err
+	}
+	stored, err := l.storedState(ctx)
+	if err != nil {
+		return err
+	}
+	if number == l.Current().Version || number == l.refused {
+		return l.renew(ctx, stored)
 	}
 	row, found, err := latest(db)
 	if err != nil {
@@ -85,27 +103,67 @@ func (l *Live) Refresh(ctx context.Context) error {
 		l.current.Store(empty()) // demo data was removed
 		return nil
 	}
-	snapshot, problems := l.snapshot(row)
+	snapshot, problems, err := l.snapshot(ctx, row)
+	if err != nil {
+		return err
+	}
 	if Failed(problems) {
 		l.refused = row.Number
 		l.log.Error("this version of the configuration cannot be used here; the former one stays", "version", row.Number, "problems", len(problems), "first", problems[0].String())
 		return nil
 	}
-	for _, c := range snapshot.Connections {
+	l.refused, l.stored = 0, stored
+	l.current.Store(snapshot)
+	l.log.Info("configuration is live", "version", row.Number)
+	l.warn(snapshot)
+	return nil
+}
+
+// storedState tells apart any two states of the stored secrets. It asks for the transaction that wrote each: a number drawn from a
+// sequence would be seen before what it announces.
+func (l *Live) storedState(ctx context.Context) (state string, err error) {
+	const query = `SELECT coalesce(string_agg(name || ' ' || xmin::text, ',' ORDER BY name), '') FROM secret`
+	if err := l.db.Console.QueryRow(ctx, query).Scan(&state); err != nil {
+		return "", fmt.Errorf("ask for changed secrets: %w", err)
+	}
+	return state, nil
+}
+
+// renew resolves the connections of the current version again if the stored secrets are not those it was resolved with.
+func (l *Live) renew(ctx context.Context, stored string) error {
+	if stored == l.stored {
+		return nil
+	}
+	next := *l.Current()
+	if next.Config != nil {
+		var err error
+		if next.Connections, err = l.connections(ctx, next.Config); err != nil {
+			return err
+		}
+	}
+	l.stored = stored
+	if slices.Equal(next.Connections, l.Current().Connections) {
+		return nil
+	}
+	l.current.Store(&next)
+	l.log.Info("credentials have changed", "version", next.Version)
+	l.warn(&next)
+	return nil
+}
+
+// warn names the connections that cannot be used.
+func (l *Live) warn(s *Snapshot) {
+	for _, c := range s.Connections {
 		if c.Missing != "" {
 			l.log.Warn("a connection cannot be used", "connection", c.Slug, "reason", c.Missing)
 		}
 	}
-	l.refused = 0
-	l.current.Store(snapshot)
-	l.log.Info("configuration is live", "version", row.Number)
-	return nil
 }
 
-func (l *Live) snapshot(row versionRow) (*Snapshot, []Problem) {
+func (l *Live) snapshot(ctx context.Context, row versionRow) (*Snapshot, []Problem, error) {
 	cfg, problems := Parse(fmt.Sprintf("version %d", row.Number), []byte(row.Body))
 	if Failed(problems) {
-		return nil, problems
+		return nil, problems, nil
 	}
 	table, found := routing.Compile(row.Number, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
 	c := &checker{cfg: cfg}
@@ -113,36 +171,72 @@ func (l *Live) snapshot(row versionRow) (*Snapshot, []Problem) {
 		c.fromRouting(p)
 	}
 	if Failed(c.problems) {
-		return nil, c.problems
+		return nil, c.problems, nil
 	}
 	s := &Snapshot{Version: row.Number, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
 	for _, f := range cfg.Forms {
 		f.Demo = row.Demo
 		s.Forms[f.Slug] = f
 	}
-	for _, conn := range cfg.Connections {
-		s.Connections = append(s.Connections, l.resolve(conn))
+	var err error
+	s.Connections, err = l.connections(ctx, cfg)
+	return s, nil, err
+}
+
+func (l *Live) connections(ctx context.Context, cfg *Config) ([]outbox.Connection, error) {
+	out := make([]outbox.Connection, 0, len(cfg.Connections))
+	for _, c := range cfg.Connections {
+		resolved, err := l.resolve(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, resolved)
 	}
-	return s, nil
+	return out, nil
 }
 
 // resolve fetches the credentials of a connection, or notes why it cannot be used here.
-func (l *Live) resolve(c Connection) outbox.Connection {
+func (l *Live) resolve(ctx context.Context, c Connection) (outbox.Connection, error) {
 	out := outbox.Connection{Slug: c.Slug, Kind: c.Kind, Destination: c.Destination, BaseURL: c.BaseURL, Channel: c.Channel}
-	var missing []string
-	find := func(ref string) outbox.Credential {
-		if ref == "" {
-			return ""
-		}
-		value, ok := l.lookup(strings.TrimPrefix(ref, "env:"))
-		if !ok || value == "" {
-			missing = append(missing, ref+" is not set")
-		}
-		return outbox.Credential(value)
+	token, noToken, err := l.credential(ctx, c.Token)
+	if err != nil {
+		return out, err
 	}
-	out.Token, out.Secret = find(c.Token), find(c.Secret)
-	out.Missing = strings.Join(missing, ", ")
-	return out
+	secret, noSecret, err := l.credential(ctx, c.Secret)
+	if err != nil {
+		return out, err
+	}
+	out.Token, out.Secret = token, secret
+	out.Missing = strings.Join(slices.DeleteFunc([]string{noToken, noSecret}, func(s string) bool { return s == "" }), ", ")
+	return out, nil
+}
+
+// credential finds the value that a reference stands for, or says why there is none. An error is one that may pass.
+func (l *Live) credential(ctx context.Context, ref string) (value privacy.Secret, missing string, err error) {
+	name, stored := strings.CutPrefix(ref, "secret:")
+	switch {
+	case ref == "":
+		return "", "", nil
+	case !stored:
+		found, ok := l.lookup(strings.TrimPrefix(ref, "env:"))
+		if !ok || found == "" {
+			return "", ref + " is not set", nil
+		}
+		return privacy.Secret(found), "", nil
+	case l.secrets == nil:
+		return "", ref + " cannot be read by this process", nil
+	}
+	value, err = l.secrets(ctx, name)
+	var known *fault.Error
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return "", fmt.Sprintf("%s is not set; run: leadline secret set %s", ref, name), nil
+	case errors.As(err, &known):
+		return "", ref + " cannot be opened: " + known.Message, nil
+	case err != nil:
+		return "", "", fmt.Errorf("look %s up: %w", ref, err)
+	}
+	return value, "", nil
 }
 
 // Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. A

@@ -3,16 +3,24 @@ package playbook_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"leadline/internal/config"
 	"leadline/internal/fault"
+	"leadline/internal/keyring"
+	"leadline/internal/outbox"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
+	"leadline/internal/privacy"
 	"leadline/internal/rep"
 )
 
@@ -136,7 +144,7 @@ func TestLive_FollowsWhatIsPublished(t *testing.T) {
 	if s.Forms["demo"] == nil || s.Table.Version() != 1 || s.Table.Pool("dach") == nil || len(s.Teams) != 1 || len(s.Targets()) != 2 {
 		t.Errorf("%+v", s)
 	}
-	if c := s.Connections; c[0].Secret.Reveal() != "whsec_eA==" || c[0].Missing != "" || c[1].Missing != "env:SLACK_TOKEN is not set" {
+	if c := s.Connections; c[0].Secret.Plain() != "whsec_eA==" || c[0].Missing != "" || c[1].Missing != "env:SLACK_TOKEN is not set" {
 		t.Errorf("connections: %q, %q", c[0].Missing, c[1].Missing)
 	}
 	apply(t, db, strings.Replace(sales, "exclusive: 20s", "exclusive: 25s", 1))
@@ -167,6 +175,119 @@ func TestLive_KeepsTheFormerVersionWhenItCannotReadTheNewOne(t *testing.T) {
 	}
 	if err := live.Refresh(ctx); err != nil || live.Current().Version != 3 {
 		t.Errorf("version %d, %v", live.Current().Version, err)
+	}
+}
+
+// stored refers to a secret that is stored in place of one in the environment.
+var stored = strings.Replace(sales, `secret: "env:CRM_SECRET"`, `secret: "secret:crm"`, 1)
+
+func newRing(t *testing.T, db *postgres.DB, secret string) *keyring.Ring {
+	t.Helper()
+	master, err := keyring.ReadMaster(t.Context(), []byte(secret), config.KeySource{}, config.KeySource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Open(t.Context(), db, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func TestLive_FollowsStoredSecretsWithoutANewVersion(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	secrets := newRing(t, db, "here").Secrets()
+	live := newLive(db)
+	live.UseSecrets(newRing(t, db, "here").Secrets().Lookup) // another process
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- live.Run(ctx) }()
+	crm := func() outbox.Connection {
+		if s := live.Current(); s.Version == 1 {
+			return s.Connections[0]
+		}
+		return outbox.Connection{}
+	}
+	if version, changed := apply(t, db, stored); version != 1 || !changed {
+		t.Fatalf("a secret that does not exist yet: %d %v", version, changed)
+	}
+	waitFor(t, func() bool { return crm().Missing == "secret:crm is not set; run: leadline secret set crm" })
+	for _, value := range []privacy.Secret{"whsec_eA==", "whsec_eQ=="} {
+		if err := secrets.Set(ctx, "crm", value); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, func() bool { return crm().Secret == value && crm().Missing == "" })
+	}
+	if err := secrets.Remove(ctx, "crm"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return crm().Missing != "" && crm().Secret == "" })
+	if number := live.Current().Version; number != 1 {
+		t.Errorf("version %d", number)
+	}
+	if text := string(export(t, db)); !strings.Contains(text, "secret:crm") || strings.Contains(text, "whsec_") {
+		t.Errorf("exported:\n%s", text)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run ended with %v", err)
+	}
+}
+
+func TestLive_SaysWhyAStoredSecretDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	apply(t, db, stored)
+	if err := newRing(t, db, "here").Secrets().Set(t.Context(), "crm", "whsec_eA=="); err != nil {
+		t.Fatal(err)
+	}
+	live := newLive(db)
+	if err := live.Refresh(t.Context()); err != nil || live.Current().Connections[0].Missing == "" {
+		t.Errorf("without a keyring: %+v, %v", live.Current().Connections, err)
+	}
+	live = newLive(db)
+	live.UseSecrets(newRing(t, db, "elsewhere").Secrets().Lookup)
+	if err := live.Refresh(t.Context()); err != nil || !strings.Contains(live.Current().Connections[0].Missing, "LEADLINE_KEK") {
+		t.Errorf("with another key: %+v, %v", live.Current().Connections, err)
+	}
+
+	live = newLive(db)
+	broken := errors.New("the line is cut")
+	live.UseSecrets(func(context.Context, string) (privacy.Secret, error) {
+		if broken != nil {
+			return "", broken
+		}
+		return "whsec_eA==", nil
+	})
+	if err := live.Refresh(t.Context()); !errors.Is(err, broken) || live.Current().Version != 0 {
+		t.Errorf("when it cannot be read now: version %d, %v", live.Current().Version, err)
+	}
+	broken = nil
+	if err := live.Refresh(t.Context()); err != nil || live.Current().Connections[0].Secret != "whsec_eA==" {
+		t.Errorf("when it can be read again: %+v, %v", live.Current().Connections, err)
+	}
+}
+
+func TestSnapshot_ShowsNoCredential(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	apply(t, db, stored)
+	live := newLive(db)
+	live.UseSecrets(func(context.Context, string) (privacy.Secret, error) { return "whsec_hidden", nil })
+	if err := live.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := live.Current().Connections
+	text, err := json.Marshal(c)
+	if err != nil || c[0].Secret.Plain() != "whsec_hidden" {
+		t.Fatalf("%v", err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		text = fmt.Appendf(text, verb+verb+verb, c, c[0], &c[0])
+	}
+	if strings.Contains(string(text), "whsec_") || strings.Contains(string(text), hex.EncodeToString([]byte("whsec_"))) {
+		t.Errorf("it came out: %s", text)
 	}
 }
 
