@@ -162,7 +162,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 			return func() { p.writer.Submit(claimed) }, err
 		},
 	})
-	p.web = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
+	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
 		Accounts: accounts,
 		Handlers: handlers.Deps{
@@ -170,7 +170,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 		},
 	})
-	return p, nil
+	return p, err
 }
 
 // run starts everything, calls ready once the door is open, and returns when all has stopped again.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 
 	"leadline/internal/dispatch"
 	"leadline/internal/fault"
@@ -37,12 +38,12 @@ func (a *API) Claim(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if id, err = a.leads.Resolve(c.UserContext(), id); err != nil {
+	if id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id); err != nil {
 		return err
 	}
 	won, err := a.dispatch.Claim(c.UserContext(), dispatch.ClaimRequest{LeadID: id, RepID: claimant.ID, Attempt: body.Attempt, By: byAPI})
 	if err != nil {
-		return err
+		return a.tooLate(c, id, err)
 	}
 	return c.JSON(fiber.Map{
 		"lead_id": won.LeadID.String(), "attempt": won.Attempt, "claimed_at": stamp(won.At), "already": won.Already,
@@ -66,7 +67,7 @@ func (a *API) Outcome(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	held, _, err := a.leads.ByID(c.UserContext(), id)
+	held, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, id)
 	if err != nil {
 		return err
 	}
@@ -90,13 +91,31 @@ func (a *API) Outcome(c *fiber.Ctx) error {
 		return &fault.Error{Kind: fault.Conflict, Code: "unclaimed", Message: "Nobody has this lead yet. Claim it first."}
 	}
 	if err := a.dispatch.Outcome(c.UserContext(), request); err != nil {
-		return err
+		return a.tooLate(c, held.ID, err)
 	}
-	after, _, err := a.leads.ByID(c.UserContext(), held.ID)
+	after, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, held.ID)
 	if err != nil {
 		return err
 	}
 	return c.JSON(fiber.Map{"lead_id": after.ID.String(), "stage": after.Stage, "disposition": after.Disposition, "first_touch_at": stampOf(after.FirstTouchAt)})
+}
+
+// tooLate adds to a conflict where the lead is now, so that a program need not ask again.
+func (a *API) tooLate(c *fiber.Ctx, id uuid.UUID, err error) error {
+	late, ok := conflict(err)
+	if !ok {
+		return err
+	}
+	now, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, id)
+	if err != nil {
+		return err
+	}
+	told := *late
+	told.Extra = map[string]any{"stage": now.Stage, "pool": now.Pool, "attempt": now.Attempt}
+	for name, value := range late.Extra {
+		told.Extra[name] = value
+	}
+	return &told
 }
 
 func unknownRep() error {

@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
-	"leadline/internal/account"
 	"leadline/internal/dispatch"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
@@ -120,14 +121,24 @@ type apiClocks struct {
 	Confirmed  *float64 `json:"submit_to_crm_seconds"` // the slowest CRM, once all have confirmed
 }
 
-// Lead is GET /v1/leads/{id}. An alias answers with the one lead. Contact details are masked without the scope leads:reveal.
+// Lead is GET /v1/leads/{id}. An alias answers with the one lead. Contact details are masked without the scope leads:reveal; with it
+// the reading is recorded, or nothing is read.
 func (a *API) Lead(c *fiber.Ctx) error {
 	id, err := leadID(c)
 	if err != nil {
 		return err
 	}
-	ctx := c.UserContext()
-	found, contact, err := a.leads.ByID(ctx, id)
+	ctx, grant := c.UserContext(), GrantOf(c)
+	found, err := a.leads.ByID(ctx, grant.Leads, id)
+	if err != nil {
+		return err
+	}
+	if grant.Reveal {
+		if err := a.leads.RevealTo(ctx, grant.Leads, found.ID, TokenOf(c).ID); err != nil {
+			return err
+		}
+	}
+	seen, err := a.leads.Contact(ctx, grant.Leads, found.ID, sight(c, nil))
 	if err != nil {
 		return err
 	}
@@ -135,26 +146,27 @@ func (a *API) Lead(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if !TokenOf(c).Has(account.ScopeLeadsReveal) {
-		contact = masked(contact)
-	}
+	contact := shownContact(seen)
 	page := apiLeadPage{
 		apiLead: listed(found, people), Name: contact.Name.Plain(), Email: contact.Email.Plain(), Phone: contact.Phone.Plain(), Company: contact.Company.Plain(),
 		Notes: contact.Notes.Plain(), Fields: lead.PlainFields(contact.Fields), Consent: contact.Consent, Context: contact.Context,
 	}
+	if seen.Whole {
+		page.PostalCode = found.PostalCode
+	}
 	if page.Fields == nil {
 		page.Fields = map[string]string{}
 	}
-	if err := a.history(ctx, &page, found, people); err != nil {
+	if err := a.history(ctx, grant.Leads, &page, found, people); err != nil {
 		return err
 	}
 	return c.JSON(page)
 }
 
 // history adds what happened: the decision, the deliveries, the timeline and the clocks made of them.
-func (a *API) history(ctx context.Context, page *apiLeadPage, l lead.Lead, people map[uuid.UUID]rep.Rep) error {
+func (a *API) history(ctx context.Context, scope lead.Scope, page *apiLeadPage, l lead.Lead, people map[uuid.UUID]rep.Rep) error {
 	var err error
-	if page.Decision, err = a.decision(ctx, l.ID, people); err != nil {
+	if page.Decision, err = a.decision(ctx, scope, l.ID, people); err != nil {
 		return err
 	}
 	deliveries, err := outbox.Deliveries(ctx, a.db.Console, l.ID)
@@ -168,7 +180,7 @@ func (a *API) history(ctx context.Context, page *apiLeadPage, l lead.Lead, peopl
 			LastError: d.LastError, ConfirmedAt: stampOf(d.ConfirmedAt),
 		}
 	}
-	events, err := a.leads.Timeline(ctx, l.ID)
+	events, err := a.leads.Timeline(ctx, scope, l.ID)
 	if err != nil {
 		return err
 	}
@@ -183,8 +195,8 @@ func (a *API) history(ctx context.Context, page *apiLeadPage, l lead.Lead, peopl
 	return nil
 }
 
-func (a *API) decision(ctx context.Context, id uuid.UUID, people map[uuid.UUID]rep.Rep) (*apiDecision, error) {
-	d, err := a.leads.Decision(ctx, id)
+func (a *API) decision(ctx context.Context, scope lead.Scope, id uuid.UUID, people map[uuid.UUID]rep.Rep) (*apiDecision, error) {
+	d, err := a.leads.Decision(ctx, scope, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil //nolint:nilnil // null in the answer: dispatch has not run yet
 	}
@@ -247,6 +259,12 @@ func (a *API) Leads(c *fiber.Ctx) error {
 		Form: c.Query("form"), Stage: lead.Stage(c.Query("stage")), CRMState: lead.CRMState(c.Query("crm_state")),
 		Cursor: c.Query("cursor"), Limit: c.QueryInt("limit"),
 	}
+	if filter.Stage != "" && !slices.Contains(stages, filter.Stage) {
+		return fault.New(fault.Malformed, "There is no such stage. Use one of %s.", joinWords(stages))
+	}
+	if filter.CRMState != "" && !slices.Contains(crmStates, filter.CRMState) {
+		return fault.New(fault.Malformed, "There is no such crm_state. Use one of %s.", joinWords(crmStates))
+	}
 	if since := c.Query("since"); since != "" {
 		at, err := time.Parse(time.RFC3339, since)
 		if err != nil {
@@ -254,7 +272,7 @@ func (a *API) Leads(c *fiber.Ctx) error {
 		}
 		filter.Since = at
 	}
-	found, cursor, err := a.leads.List(c.UserContext(), filter)
+	found, cursor, err := a.leads.List(c.UserContext(), GrantOf(c).Leads, filter)
 	if err != nil {
 		return err
 	}
@@ -273,11 +291,29 @@ func (a *API) Leads(c *fiber.Ctx) error {
 	return c.JSON(answer)
 }
 
+// What the filters of a list may ask for.
+var (
+	stages = []lead.Stage{
+		lead.StageNew, lead.StageOffered, lead.StageWaiting, lead.StageClaimed, lead.StageContacted, lead.StageBooked, lead.StageDisqualified,
+		lead.StageClosed, lead.StageHeld, lead.StageQuarantined,
+	}
+	crmStates = []lead.CRMState{lead.CRMPending, lead.CRMSaving, lead.CRMConfirmed, lead.CRMConflict, lead.CRMRefused}
+)
+
+func joinWords[S ~string](words []S) string {
+	plain := make([]string, len(words))
+	for i, w := range words {
+		plain[i] = string(w)
+	}
+	return strings.Join(plain, ", ")
+}
+
+// listed is what every program may know of a lead; contact details are no part of it, nor is the street that a postal code names.
 func listed(l lead.Lead, people map[uuid.UUID]rep.Rep) apiLead {
 	out := apiLead{
 		LeadID: l.ID.String(), Reference: lead.Reference(l.ID), CorrelationID: l.CorrelationID, Form: l.Form, Intent: l.Intent,
 		Stage: l.Stage, CRMState: l.CRMState, Pool: l.Pool, Attempt: l.Attempt, Disposition: l.Disposition, Product: l.Product,
-		Country: l.Country, Region: l.Region, PostalCode: l.PostalCode, Timezone: l.Timezone, Language: l.Language, Source: l.Source,
+		Country: l.Country, Region: l.Region, PostalCode: area(l.PostalCode), Timezone: l.Timezone, Language: l.Language, Source: l.Source,
 		DomainClass: l.DomainClass, AcceptedAt: stamp(l.AcceptedAt), ClaimedAt: stampOf(l.ClaimedAt),
 		FirstTouchAt: stampOf(l.FirstTouchAt), ClosedAt: stampOf(l.ClosedAt), Demo: l.Demo,
 	}

@@ -64,7 +64,7 @@ func (h *Console) livePage(c *fiber.Ctx, notice string) (views.Live, error) {
 	if err != nil {
 		return views.Live{}, err
 	}
-	s := newScene(h, who, me)
+	s := newScene(h, c, me)
 	view := h.hub.ViewOf(s.audience(), 0, s.day())
 	page := views.Live{
 		Meta: h.meta(c, "Live leads", "console", me), Rep: me != nil, Seq: view.Seq, Now: h.hub.Clock(), Notice: notice,
@@ -88,7 +88,7 @@ func (h *Console) Delta(c *fiber.Ctx) error {
 	if me != nil {
 		h.hub.Polled(me.ID)
 	}
-	s := newScene(h, who, me)
+	s := newScene(h, c, me)
 	since, _ := strconv.ParseInt(c.Query("since"), 10, 64)
 	f, err := s.snapshot(ctx, h.hub.ViewOf(s.audience(), 0, s.day()), since)
 	if err != nil {

@@ -100,13 +100,14 @@ func openOffice(t *testing.T) *office {
 	must(t, err)
 	public := &url.URL{Scheme: "http", Host: listener.Addr().String()}
 	o.url = public.String()
-	server := web.New(web.Deps{
+	server, err := web.New(web.Deps{
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: o.accounts,
 		Handlers: handlers.Deps{
 			DB: db, Intake: in, Dispatch: dispatcher, Leads: lead.NewStore(db.Gorm), Reps: reps, Playbook: book, Accounts: o.accounts,
 			Hub: o.hub, Metrics: metrics, PublicURL: o.url, Now: time.Now, Log: log,
 		},
 	})
+	must(t, err)
 	parts := []func(context.Context) error{o.hub.Run, in.Run, dispatcher.Run, node.Run, func(context.Context) error { return server.Serve(listener) }}
 	done := make(chan error, len(parts))
 	for _, part := range parts {

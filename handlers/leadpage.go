@@ -3,16 +3,15 @@ package handlers
 import (
 	"context"
 	"encoding/json"
-	"strings"
+	"slices"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
-	"leadline/internal/account"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
-	"leadline/internal/privacy"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
 	"leadline/views"
@@ -21,16 +20,15 @@ import (
 // Lead shows one lead: who it is (to its holder), what happened, why this rep: GET /leads/{id}. With ?part=1 it answers the
 // part that changes, which the page asks for while it is open.
 func (h *Console) Lead(c *fiber.Ctx) error {
-	ctx, who := c.UserContext(), WhoOf(c)
 	id, err := h.leadID(c)
 	if err != nil {
 		return err
 	}
-	me, err := h.rep(ctx, who)
+	me, err := h.rep(c.UserContext(), WhoOf(c))
 	if err != nil {
 		return err
 	}
-	page, err := h.leadPage(ctx, who, me, id)
+	page, err := h.leadPage(c, me, id)
 	if err != nil {
 		return err
 	}
@@ -41,8 +39,13 @@ func (h *Console) Lead(c *fiber.Ctx) error {
 	return Render(c, views.LeadPage(page))
 }
 
-func (h *Console) leadPage(ctx context.Context, who account.Who, me *rep.Rep, id uuid.UUID) (views.Lead, error) {
-	l, contact, err := h.leads.ByID(ctx, id)
+func (h *Console) leadPage(c *fiber.Ctx, me *rep.Rep, id uuid.UUID) (views.Lead, error) {
+	ctx, grant := c.UserContext(), GrantOf(c)
+	l, err := h.leads.ByID(ctx, grant.Leads, id)
+	if err != nil {
+		return views.Lead{}, err
+	}
+	seen, err := h.leads.Contact(ctx, grant.Leads, l.ID, sight(c, me))
 	if err != nil {
 		return views.Lead{}, err
 	}
@@ -54,32 +57,32 @@ func (h *Console) leadPage(ctx context.Context, who account.Who, me *rep.Rep, id
 	if err != nil {
 		return views.Lead{}, err
 	}
-	names := namesOf(reps, me)
-	s := newScene(h, who, me)
+	names, contact := namesOf(reps, me), shownContact(seen)
 	page := views.Lead{
-		Card: s.card(card), Reference: lead.Reference(l.ID), Region: l.Region, PostalCode: l.PostalCode, Language: l.Language,
-		Campaign: contact.Context.UTMCampaign, PageURL: contact.Context.PageURL, Now: h.hub.Clock(), Mine: holds(me, l),
+		Card: newScene(h, c, me).card(card), Reference: lead.Reference(l.ID), Region: l.Region, PostalCode: l.PostalCode, Language: l.Language,
+		Campaign: contact.Context.UTMCampaign, PageURL: contact.Context.PageURL, Now: h.hub.Clock(), Mine: seen.Mine,
+		Contact: seenContact(seen, grant), HidesAt: seen.HidesAt, Reveal: grant.May("POST /leads/:id/reveal") && !seen.Mine && !seen.Forgotten,
+	}
+	if !seen.Whole {
+		page.PostalCode = area(l.PostalCode)
 	}
 	if l.RepID != nil {
 		page.Holder = names[*l.RepID]
 	}
-	page.Contact = visibleContact(contact, who, page.Mine)
-	page.Card.Contact = nil
-	if page.Mine {
-		page.Card.Contact = contactView(contact)
+	if seen.Whole {
+		page.Card.Contact = contactView(seen.Contact)
 	}
-	if offered, exclusive := card.OfferedTo(); me != nil {
+	offered, exclusive := card.OfferedTo()
+	if me != nil {
 		page.Offered = exclusive && offered == me.ID
 		page.Claimable = page.Offered || card.Claimable()
 	}
-	if page.Why, err = h.why(ctx, l.ID, reps, me); err != nil {
+	if page.Why, err = h.why(ctx, grant.Leads, l.ID, reps, me); err != nil {
 		return page, err
 	}
-	events, err := h.leads.Timeline(ctx, l.ID)
-	if err != nil {
+	if page.Timeline, err = h.timeline(ctx, grant, l.ID, names, page.Mine || page.Offered); err != nil {
 		return page, err
 	}
-	page.Timeline = timeline(events, names)
 	deliveries, err := outbox.Deliveries(ctx, h.db.Console, l.ID)
 	page.Deliveries = deliveryViews(deliveries)
 	return page, err
@@ -97,51 +100,32 @@ func namesOf(reps []rep.Rep, me *rep.Rep) map[uuid.UUID]string {
 	return names
 }
 
-// visibleContact gives the contact to the holder, masked to those who look after the desk, and nothing to other reps.
-func visibleContact(c lead.Contact, who account.Who, mine bool) views.SeenContact {
-	seen := views.SeenContact{Consent: views.Consent{
-		Phone: c.Consent.Phone, Email: c.Consent.Email, SMS: c.Consent.SMS, TextVersion: c.Consent.TextVersion,
-	}}
+// seenContact words a contact as far as it is shown: whole, masked or hidden.
+func seenContact(seen lead.SeenContact, grant Grant) views.SeenContact {
+	c := shownContact(seen)
+	out := views.SeenContact{
+		How:     "hidden",
+		Contact: views.Contact{Name: c.Name.Plain(), Email: c.Email.Plain(), PhoneShown: c.Phone.Plain(), Company: c.Company.Plain()},
+		Consent: views.Consent{Phone: c.Consent.Phone, Email: c.Consent.Email, SMS: c.Consent.SMS, TextVersion: c.Consent.TextVersion},
+	}
 	switch {
-	case mine:
-		seen.How = "whole"
-		seen.Contact = *contactView(c)
-		for name, value := range c.Fields {
-			seen.Answers = append(seen.Answers, views.Answer{Name: views.Readable(name), Value: value.Plain()})
-		}
-	case who.Has(account.RoleOps, account.RoleAdmin, account.RoleViewer):
-		seen.How = "masked"
-		seen.Contact = views.Contact{Name: mask(c.Name), Email: maskEmail(c.Email), PhoneShown: mask(c.Phone), Company: c.Company.Plain()}
-	default:
-		seen.How = "hidden"
+	case seen.Forgotten:
+		out.How = "erased"
+	case seen.Whole:
+		out.How, out.Contact = "whole", *contactView(c)
+	case grant.Masked:
+		out.How = "masked"
 	}
-	views.SortAnswers(seen.Answers)
-	return seen
-}
-
-// mask keeps the first letter of each word, enough to tell two leads apart and no more.
-func mask(t privacy.Text) string {
-	words := strings.Fields(t.Plain())
-	for i, w := range words {
-		for _, first := range w {
-			words[i] = string(first) + "•••"
-			break
-		}
+	for name, value := range c.Fields {
+		out.Answers = append(out.Answers, views.Answer{Name: views.Readable(name), Value: value.Plain()})
 	}
-	return strings.Join(words, " ")
-}
-
-func maskEmail(t privacy.Text) string {
-	local, domain, ok := strings.Cut(t.Plain(), "@")
-	if !ok {
-		return mask(t)
-	}
-	return mask(privacy.Text(local)) + "@" + domain
+	views.SortAnswers(out.Answers)
+	return out
 }
 
 // why explains the first routing decision.
-func (h *Console) why(ctx context.Context, id uuid.UUID, reps []rep.Rep, me *rep.Rep) (*views.Why, error) {
-	d, err := h.leads.Decision(ctx, id)
+func (h *Console) why(ctx context.Context, scope lead.Scope, id uuid.UUID, reps []rep.Rep, me *rep.Rep) (*views.Why, error) {
+	d, err := h.leads.Decision(ctx, scope, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil, nil //nolint:nilnil // the lead is being routed; the page says so
 	}
@@ -174,10 +158,21 @@ func (h *Console) why(ctx context.Context, id uuid.UUID, reps []rep.Rep, me *rep
 	return w, nil
 }
 
-// timeline words every event.
-func timeline(events []lead.Event, names map[uuid.UUID]string) []views.Moment {
-	out := make([]views.Moment, 0, len(events))
+// timeline words every event, and who looked at the contact details. concerned: the lead is the reader's, or offered to the reader.
+func (h *Console) timeline(ctx context.Context, grant Grant, id uuid.UUID, names map[uuid.UUID]string, concerned bool) ([]views.Moment, error) {
+	events, err := h.leads.Timeline(ctx, grant.Leads, id)
+	if err != nil {
+		return nil, err
+	}
+	looks, err := h.leads.Looks(ctx, grant.Leads, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]views.Moment, 0, len(events)+len(looks))
 	for _, e := range events {
+		if e.Kind == lead.EventRevealed {
+			continue // told below, with the reason
+		}
 		data := map[string]any{}
 		_ = json.Unmarshal(e.Data, &data) // an event without data still happened
 		who := ""
@@ -186,7 +181,24 @@ func timeline(events []lead.Event, names map[uuid.UUID]string) []views.Moment {
 		}
 		out = append(out, views.MomentOf(string(e.Kind), e.At, events[0].At, who, e.Pool, data))
 	}
-	return out
+	for _, l := range looks {
+		out = append(out, lookMoment(l, events[0].At, concerned || grant.Masked))
+	}
+	slices.SortStableFunc(out, func(a, b views.Moment) int { return a.At.Compare(b.At) })
+	return out, nil
+}
+
+// lookMoment says who looked. The reason is for the rep concerned and for those who look after the desk: it may say something about
+// the person, and the rest of the team need not know it.
+func lookMoment(l lead.Look, accepted time.Time, told bool) views.Moment {
+	reason := l.Reason.Plain()
+	switch {
+	case l.Token || !told:
+		reason = ""
+	case l.Erased:
+		reason = "reason erased"
+	}
+	return views.LookMoment(l.At, accepted, l.By, l.Token, reason)
 }
 
 func deliveryViews(from []outbox.Delivery) []views.Delivery {

@@ -42,7 +42,7 @@ func (h *Console) Next(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s := newScene(h, WhoOf(c), me)
+	s := newScene(h, c, me)
 	view := h.hub.ViewOf(s.audience(), 0, s.day())
 	candidates := append(view.Offers, view.Pool...)
 	for _, card := range candidates[:min(len(candidates), nextTries)] {
@@ -79,7 +79,7 @@ func (h *Console) ownCard(c *fiber.Ctx, me *rep.Rep, id uuid.UUID) (views.Card, 
 	if err != nil {
 		return views.Card{}, err
 	}
-	return newScene(h, WhoOf(c), me).own(c.UserContext(), card)
+	return newScene(h, c, me).own(c.UserContext(), card)
 }
 
 // lost says calmly what happened to the lead.
@@ -196,7 +196,7 @@ func (h *Console) Card(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	s := newScene(h, WhoOf(c), me)
+	s := newScene(h, c, me)
 	offered, exclusive := card.OfferedTo()
 	switch {
 	case card.RepID != nil && *card.RepID == me.ID:
@@ -243,14 +243,15 @@ func (h *Console) acting(c *fiber.Ctx) (*rep.Rep, uuid.UUID, error) {
 	return me, id, err
 }
 
-// leadID reads the path: an id, an alias of one, or the reference that people read to each other.
+// leadID reads the path: an id, an alias of one, or the reference that people read to each other. A lead that is out of the sender's
+// scope is not found, like one that does not exist.
 func (h *Console) leadID(c *fiber.Ctx) (uuid.UUID, error) {
-	text := c.Params("id")
+	text, scope := c.Params("id"), GrantOf(c).Leads
 	id, err := uuid.Parse(text)
 	if err != nil {
-		return h.hub.Find(c.UserContext(), text)
+		return h.leads.Find(c.UserContext(), scope, text)
 	}
-	return h.leads.Resolve(c.UserContext(), id)
+	return h.leads.Resolve(c.UserContext(), scope, id)
 }
 
 // back sends a browser without scripts to where it came from.

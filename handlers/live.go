@@ -35,6 +35,7 @@ var writeBuffers sync.Pool
 // caller is what Socket leaves for serve: who upgraded, and with what.
 type caller struct {
 	who   account.Who
+	all   bool // may watch every pool
 	token string
 	since int64
 	lists bool // the page shows the lists
@@ -52,7 +53,7 @@ func (h *Console) Socket(c *fiber.Ctx) error {
 	}
 	since, _ := strconv.ParseInt(c.Query("since"), 10, 64)
 	c.Locals("caller", caller{
-		who: WhoOf(c), token: c.Cookies(SessionCookie(h.publicURL)), since: since, lists: c.Query("view") == "console",
+		who: WhoOf(c), all: GrantOf(c).Leads.All, token: c.Cookies(SessionCookie(h.publicURL)), since: since, lists: c.Query("view") == "console",
 	})
 	return websocket.New(h.serve, websocket.Config{
 		Origins:         []string{origin}, // exact, and never empty: an empty list lets everybody in
@@ -121,7 +122,7 @@ func (w *socket) open(ctx context.Context) bool {
 		w.close(websocket.CloseTryAgainLater, "try again")
 		return false
 	}
-	w.scene = newScene(w.h, w.who, me)
+	w.scene = sceneOf(w.h, w.who, me, w.all)
 	w.unpaint = map[int][]time.Time{}
 	sub, ok := w.h.hub.Subscribe(w.scene.audience())
 	if !ok {

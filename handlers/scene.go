@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 	"github.com/nyaruka/phonenumbers"
 
@@ -21,6 +22,7 @@ type scene struct {
 	h   *Console
 	who account.Who
 	me  *rep.Rep // nil: only watches
+	all bool     // watches every pool
 
 	contacts map[uuid.UUID]knownContact // of leads the rep holds
 }
@@ -30,16 +32,21 @@ type knownContact struct {
 	contact *views.Contact
 }
 
-func newScene(h *Console, who account.Who, me *rep.Rep) *scene {
-	return &scene{h: h, who: who, me: me, contacts: map[uuid.UUID]knownContact{}}
+func newScene(h *Console, c *fiber.Ctx, me *rep.Rep) *scene {
+	return sceneOf(h, WhoOf(c), me, GrantOf(c).Leads.All)
 }
 
+func sceneOf(h *Console, who account.Who, me *rep.Rep, all bool) *scene {
+	return &scene{h: h, who: who, me: me, all: all, contacts: map[uuid.UUID]knownContact{}}
+}
+
+// audience says whose part of the board is shown. A rep works the rep's own pools, and a person who is more than a rep does too; with
+// neither a rep nor the right to see all there is nothing to show.
 func (s *scene) audience() live.Audience {
-	a := live.Audience{Email: s.who.Email, All: s.who.Has(account.RoleOps, account.RoleAdmin, account.RoleViewer)}
 	if s.me != nil {
-		a.RepID, a.All = &s.me.ID, false
+		return live.Audience{Email: s.who.Email, RepID: &s.me.ID}
 	}
-	return a
+	return live.Audience{All: s.all}
 }
 
 // day is when the rep's day began, by the rep's own clock.
@@ -80,22 +87,22 @@ func (s *scene) own(ctx context.Context, c *live.Card) (views.Card, error) {
 		card.Contact = known.contact
 		return card, nil
 	}
-	l, contact, err := s.h.leads.ByID(ctx, c.ID)
+	if s.me == nil {
+		return card, nil
+	}
+	seen, err := s.h.leads.Contact(ctx, lead.Scope{Rep: s.me.ID}, c.ID, lead.Sight{Rep: s.me.ID})
 	if fault.Is(err, fault.NotFound) {
 		return card, nil
 	}
 	if err != nil {
 		return card, err
 	}
-	if holds(s.me, l) {
-		card.Contact = contactView(contact)
+	if seen.Mine {
+		card.Contact = contactView(seen.Contact)
 		s.contacts[c.ID] = knownContact{version: c.Version, contact: card.Contact}
 	}
 	return card, nil
 }
-
-// holds tells whether a lead is this rep's, the only one who may see who it is.
-func holds(me *rep.Rep, l lead.Lead) bool { return me != nil && l.RepID != nil && *l.RepID == me.ID }
 
 func contactView(c lead.Contact) *views.Contact {
 	out := &views.Contact{

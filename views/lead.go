@@ -20,9 +20,14 @@ type Lead struct {
 	Why                                             *Why // nil: not routed yet
 	Timeline                                        []Moment
 	Deliveries                                      []Delivery
+	Reveal                                          bool      // the viewer may ask to see the contact details
+	HidesAt                                         time.Time // when the viewer's reveal ends; zero: there is none
 }
 
-// SeenContact is the contact as far as this viewer may see it: whole, masked or hidden.
+// hidesAt is the viewer's time of day at which a reveal ends.
+func (l Lead) hidesAt() string { return l.HidesAt.In(l.Meta.Now.Location()).Format("15:04") }
+
+// SeenContact is the contact as far as this viewer may see it: whole, masked, hidden or erased.
 type SeenContact struct {
 	How     string
 	Contact Contact
@@ -212,6 +217,22 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "Chat refused", joined(text("connection"), text("reason"))
 	default:
 		m.Word = Readable(kind)
+	}
+	return m
+}
+
+// LookMoment says who saw contact details that were masked. reason is empty where the reader is not told.
+func LookMoment(at, accepted time.Time, by string, program bool, reason string) Moment {
+	m := Moment{At: at, Since: max(0, at.Sub(accepted)), Word: "Looked at", Person: !program}
+	if by == "" {
+		by = "Somebody"
+	}
+	if program {
+		by = "The program " + by
+	}
+	m.Detail = by + " looked at the contact details"
+	if reason != "" {
+		m.Detail += ": " + reason
 	}
 	return m
 }

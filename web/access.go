@@ -3,11 +3,10 @@ package web
 import (
 	"github.com/gofiber/fiber/v2"
 
-	"leadline/internal/account"
 	"leadline/internal/fault"
 )
 
-// access says who may use a route.
+// access is what the guard asks of a request: a line of the matrix, short.
 type access struct {
 	kind   accessKind
 	scope  string   // of byToken
@@ -29,7 +28,6 @@ const (
 var (
 	anyone  = access{kind: byAnyone}
 	ourPage = access{kind: byPage}
-	monitor = access{kind: byMonitor, scope: account.ScopeMetricsRead}
 )
 
 func roles(names ...string) access  { return access{kind: byRole, roles: names} }

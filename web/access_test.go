@@ -32,7 +32,7 @@ func TestRoutes_LetInExactlyWhoTheTableNames(t *testing.T) {
 	for _, scope := range account.Scopes {
 		tokens[scope] = s.token(scope)
 	}
-	for _, row := range web.Table(s.deps) {
+	for _, row := range web.Table() {
 		path := concrete(row.Path)
 		switch row.Kind {
 		case "role", "socket":
@@ -72,7 +72,7 @@ func TestRoutes_LetInExactlyWhoTheTableNames(t *testing.T) {
 func TestRoutes_RefuseWhatOtherSitesMakeABrowserSend(t *testing.T) {
 	s := setup(t)
 	cookie := s.signIn("both@example.com", account.Roles...)
-	for _, row := range web.Table(s.deps) {
+	for _, row := range web.Table() {
 		unsafe := row.Method != http.MethodGet && row.Method != http.MethodHead
 		if row.Kind != "socket" && (!unsafe || row.Kind != "role" && row.Kind != "page") {
 			continue

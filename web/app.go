@@ -1,7 +1,8 @@
 // Package web assembles the web server: what every request passes through, and the table of all routes.
 //
 // In order: correlation id, log line and deadline, security headers, a net under panics, then the route's own guard (who may) and
-// its handler. Nothing is reachable without a row in routes.go. main makes one Server and owns it.
+// its handler. routes.go says what answers where, matrix.txt who may and with which leads; nothing is reachable without a line in both.
+// main makes one Server and owns it.
 package web
 
 import (
@@ -53,9 +54,20 @@ type Server struct {
 	stopped  bool
 }
 
-// New assembles the server. It panics on nothing: what can go wrong shows when Serve is called.
-func New(d Deps) *Server {
+// New assembles the server. It fails when the routes and the matrix of who may use them do not fit together.
+func New(d Deps) (*Server, error) { return assemble(d, matrixText, nil) }
+
+// assemble is New with a matrix. wrap, unless nil, may change handlers: tests show with it that the prober finds what is wrong.
+func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, error) {
 	s := &server{Deps: d, public: d.PublicURL.String(), secure: d.PublicURL.Scheme == "https"}
+	var err error
+	if s.matrix, err = parseMatrix(text); err != nil {
+		return nil, err
+	}
+	table := s.routes()
+	if err := s.matrix.join(table); err != nil {
+		return nil, err
+	}
 	app := fiber.New(fiber.Config{
 		Immutable:             true, // strings of a request outlive it: a submission waits for its batch
 		BodyLimit:             maxBody,
@@ -68,15 +80,19 @@ func New(d Deps) *Server {
 		ErrorHandler:          s.fail,
 	})
 	app.Use(s.request, s.headers, s.caught, refuseEncoded)
-	for _, r := range s.routes() {
-		chain := []fiber.Handler{s.guard(r.who), r.handler}
+	for _, r := range table {
+		if wrap != nil {
+			r.handler = wrap(r)
+		}
+		l := s.matrix.named[r.method+" "+r.path]
+		chain := []fiber.Handler{s.guard(l.access()), s.grant(l), r.handler}
 		if r.method == fiber.MethodGet {
 			app.Get(r.path, chain...) // HEAD too
 			continue
 		}
 		app.Add(r.method, r.path, chain...)
 	}
-	return &Server{app: app}
+	return &Server{app: app}, nil
 }
 
 // server is what middleware and guards share.
@@ -84,6 +100,7 @@ type server struct {
 	Deps
 	public string
 	secure bool
+	matrix *matrix
 }
 
 // Serve answers requests on a listener until Shutdown, then returns nil. It closes the listener.

@@ -107,7 +107,7 @@ func TestFormScript_ALostAnswerIsAskedForAgainWithTheSameKey(t *testing.T) {
 	eventually(t, "a second attempt", func() bool { return l.posts.Load() >= 2 })
 	l.broken.Store(false)
 	shows(t, b, "the thank-you page", `location.pathname.startsWith("/f/demo/thanks/") && document.body.innerText.includes("We are finding the right person")`)
-	found, _, err := s.leads.List(t.Context(), lead.Filter{})
+	found, _, err := s.leads.List(t.Context(), lead.Everything(), lead.Filter{})
 	if err != nil || len(found) != 1 {
 		t.Errorf("%d leads, %v", len(found), err)
 	}

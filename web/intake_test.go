@@ -49,7 +49,7 @@ func TestIntake_TakesEachFormatOfTheContract(t *testing.T) {
 		if len(got) != 7 {
 			t.Errorf("%s: members %v", name, got)
 		}
-		stored, contact, err := s.leads.ByID(t.Context(), id)
+		stored, contact, err := s.stored(id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +315,7 @@ func TestIntake_NeverMixesConcurrentSubmissions(t *testing.T) {
 	all.Wait()
 	for _, of := range ids {
 		for mark, id := range of {
-			l, c, err := s.leads.ByID(t.Context(), uuid.MustParse(id))
+			l, c, err := s.stored(uuid.MustParse(id))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,14 +4,12 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"leadline/handlers"
-	"leadline/internal/account"
 )
 
-// route is one line of the table: nothing is reachable without one.
+// route says what answers at an address. Who may is in matrix.txt: neither works without the other.
 type route struct {
 	method  string
 	path    string
-	who     access
 	handler fiber.Handler
 }
 
@@ -25,38 +23,38 @@ func (s *server) routes() []route {
 	const get, post, put, patch, head, options = fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodHead, fiber.MethodOptions
 	table := []route{
 		// Visitors
-		{post, "/v1/forms/:slug/leads", anyone, visitor.Submit},
-		{head, "/v1/forms/:slug/leads", anyone, visitor.Warm},
-		{options, "/v1/forms/:slug/leads", anyone, visitor.Preflight},
-		{get, "/v1/forms/:slug", anyone, visitor.Config},
-		{options, "/v1/forms/:slug", anyone, visitor.Preflight},
-		{get, "/v1/forms/:slug/leads/:id", anyone, visitor.Status}, // asks for the receipt itself
-		{patch, "/v1/forms/:slug/leads/:id", anyone, visitor.Amend},
-		{options, "/v1/forms/:slug/leads/:id", anyone, visitor.Preflight},
-		{get, "/f/:slug", anyone, visitor.Page},
-		{get, "/f/:slug/thanks/:token", anyone, visitor.Thanks},
-		{get, "/leadline.js", anyone, serveFormScript},
-		{get, "/static/:name", anyone, serveStatic},
+		{post, "/v1/forms/:slug/leads", visitor.Submit},
+		{head, "/v1/forms/:slug/leads", visitor.Warm},
+		{options, "/v1/forms/:slug/leads", visitor.Preflight},
+		{get, "/v1/forms/:slug", visitor.Config},
+		{options, "/v1/forms/:slug", visitor.Preflight},
+		{get, "/v1/forms/:slug/leads/:id", visitor.Status},
+		{patch, "/v1/forms/:slug/leads/:id", visitor.Amend},
+		{options, "/v1/forms/:slug/leads/:id", visitor.Preflight},
+		{get, "/f/:slug", visitor.Page},
+		{get, "/f/:slug/thanks/:token", visitor.Thanks},
+		{get, "/leadline.js", serveFormScript},
+		{get, "/static/:name", serveStatic},
 
 		// Signing in and out
-		{get, "/signin", ourPage, door.Page},
-		{post, "/signin", ourPage, door.SignIn},
-		{get, "/signin/link/:token", ourPage, door.LinkPage},
-		{post, "/signin/link/:token", ourPage, door.UseLink},
-		{post, "/signout", ourPage, door.SignOut},
+		{get, "/signin", door.Page},
+		{post, "/signin", door.SignIn},
+		{get, "/signin/link/:token", door.LinkPage},
+		{post, "/signin/link/:token", door.UseLink},
+		{post, "/signout", door.SignOut},
 
 		// Programs
-		{get, "/v1/leads", scope(account.ScopeLeadsRead), api.Leads},
-		{get, "/v1/leads/:id", scope(account.ScopeLeadsRead), api.Lead},
-		{post, "/v1/leads/:id/claim", scope(account.ScopeLeadsAct), api.Claim},
-		{post, "/v1/leads/:id/outcome", scope(account.ScopeLeadsAct), api.Outcome},
-		{get, "/v1/reps", scope(account.ScopeLeadsRead), api.Reps},
-		{put, "/v1/reps/:email/presence", scope(account.ScopeLeadsAct), api.Presence},
+		{get, "/v1/leads", api.Leads},
+		{get, "/v1/leads/:id", api.Lead},
+		{post, "/v1/leads/:id/claim", api.Claim},
+		{post, "/v1/leads/:id/outcome", api.Outcome},
+		{get, "/v1/reps", api.Reps},
+		{put, "/v1/reps/:email/presence", api.Presence},
 
 		// Machines that watch
-		{get, "/healthz", anyone, health.Alive},
-		{get, "/readyz", anyone, health.Ready},
-		{get, "/metrics", monitor, health.Metrics},
+		{get, "/healthz", health.Alive},
+		{get, "/readyz", health.Ready},
+		{get, "/metrics", health.Metrics},
 	}
 	return append(table, s.consoleRoutes()...)
 }

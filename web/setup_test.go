@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/handlers"
@@ -63,6 +64,12 @@ type site struct {
 
 func setup(t *testing.T, change ...func(*web.Deps)) *site {
 	t.Helper()
+	return setupWith(t, config, web.New, change...)
+}
+
+// setupWith is setup with another configuration, and another way to assemble the server.
+func setupWith(t *testing.T, config string, build func(web.Deps) (*web.Server, error), change ...func(*web.Deps)) *site {
+	t.Helper()
 	db := pgtest.New(t)
 	cfg, problems := playbook.Parse("test.yaml", []byte(config))
 	if playbook.Failed(problems) {
@@ -100,7 +107,10 @@ func setup(t *testing.T, change ...func(*web.Deps)) *site {
 	for _, f := range change {
 		f(&s.deps)
 	}
-	server := web.New(s.deps)
+	server, err := build(s.deps)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 2)
 	go func() { done <- service.Run(ctx) }()
@@ -176,6 +186,16 @@ func (s *site) postJSON(path, body string, headers ...string) answer {
 func (s *site) postForm(path, body string, headers ...string) answer {
 	s.t.Helper()
 	return s.do(http.MethodPost, path, body, append([]string{"Content-Type", typeForm}, headers...)...)
+}
+
+// stored reads a lead and its contact past all rights.
+func (s *site) stored(id uuid.UUID) (lead.Lead, lead.Contact, error) {
+	l, err := s.leads.ByID(s.t.Context(), lead.Everything(), id)
+	if err != nil {
+		return l, lead.Contact{}, err
+	}
+	seen, err := s.leads.Contact(s.t.Context(), lead.Everything(), id, lead.Sight{Masked: true})
+	return l, seen.Contact, err
 }
 
 // signIn adds a person with the roles and gives the cookie of a session.

@@ -22,4 +22,5 @@ const (
 	EventChatPosted  EventKind = "chat_posted"  // {connection}
 	EventChatUpdated EventKind = "chat_updated" // {connection}
 	EventChatRefused EventKind = "chat_refused" // {connection, reason}
+	EventRevealed    EventKind = "revealed"     // {account, audit_seq}: somebody looked at masked contact details; why is in the audit chain
 )
