@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,12 +12,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"leadline/internal/account"
 	"leadline/internal/config"
 	"leadline/internal/demo"
 	"leadline/internal/load"
@@ -41,7 +38,7 @@ type command struct {
 
 // commands is the table of contents of the command line.
 func commands() []command {
-	return []command{
+	all := []command{
 		{
 			name: "serve", usage: "serve [--demo [--no-trickle]] [--no-migrate]", summary: "web, console and jobs in one process",
 			flags: map[string]bool{"demo": false, "no-trickle": false, "no-migrate": false}, run: serve,
@@ -53,14 +50,6 @@ func commands() []command {
 		},
 		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
 		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, run: check},
-		{
-			name: "user add", usage: "user add --email E --role rep|ops|admin|viewer [--name N] [--password-stdin]", summary: "adds a person and prints a one-time sign-in link",
-			flags: map[string]bool{"email": true, "role": true, "name": true, "password-stdin": false}, run: userAdd,
-		},
-		{
-			name: "token add", usage: "token add --name N --scope leads:read,leads:act,...", summary: "makes an API token and prints it once",
-			flags: map[string]bool{"name": true, "scope": true}, run: tokenAdd,
-		},
 		{name: "demo remove", usage: "demo remove", summary: "removes all demo data", run: demoRemove},
 		{
 			name: "sandbox", usage: "sandbox [--addr 127.0.0.1:9090]", summary: "the vendor simulators on their own",
@@ -76,6 +65,7 @@ func commands() []command {
 		}},
 		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, run: help},
 	}
+	return append(all, userCommands()...)
 }
 
 // find looks a command up; names of two words take the second from args.
@@ -252,64 +242,6 @@ func export(ctx context.Context, c *call) error {
 		}
 		_, err = c.stdout.Write(text)
 		return err
-	})
-}
-
-func userAdd(ctx context.Context, c *call) error {
-	email, roles := c.flags["email"], strings.FieldsFunc(c.flags["role"], func(r rune) bool { return r == ',' })
-	if email == "" || len(roles) == 0 {
-		return usageError("--email and --role are needed")
-	}
-	for _, role := range roles {
-		if !slices.Contains(account.Roles, role) {
-			return usageError(fmt.Sprintf("there is no role %q; roles are %s", role, strings.Join(account.Roles, ", ")))
-		}
-	}
-	password := ""
-	if c.flags["password-stdin"] != "" {
-		line, err := bufio.NewReader(c.stdin).ReadString('\n')
-		if password = strings.TrimRight(line, "\r\n"); password == "" {
-			return fmt.Errorf("no password came on standard input: %w", err)
-		}
-	}
-	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		accounts := account.NewStore(db.Gorm, c.now)
-		added, err := accounts.Add(ctx, account.NewAccount{Email: email, Name: c.flags["name"], Roles: roles, Password: password})
-		if err != nil {
-			return err
-		}
-		if password != "" {
-			fmt.Fprintf(c.stderr, "%s can sign in at %s/signin\n", email, c.cfg.PublicURL)
-			return nil
-		}
-		token, err := accounts.NewLink(ctx, added.ID)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.stderr, "This link signs %s in once, within a day:\n", email)
-		fmt.Fprintf(c.stdout, "%s/signin/link/%s\n", c.cfg.PublicURL, token)
-		return nil
-	})
-}
-
-func tokenAdd(ctx context.Context, c *call) error {
-	scopes := strings.FieldsFunc(c.flags["scope"], func(r rune) bool { return r == ',' || r == ' ' })
-	if c.flags["name"] == "" || len(scopes) == 0 {
-		return usageError("--name and --scope are needed")
-	}
-	for _, scope := range scopes {
-		if !slices.Contains(account.Scopes, scope) {
-			return usageError(fmt.Sprintf("there is no scope %q; scopes are %s", scope, strings.Join(account.Scopes, ", ")))
-		}
-	}
-	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		token, err := account.NewStore(db.Gorm, c.now).AddToken(ctx, c.flags["name"], scopes)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(c.stderr, "Keep this token now; it is shown once:")
-		fmt.Fprintln(c.stdout, token)
-		return nil
 	})
 }
 

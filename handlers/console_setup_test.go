@@ -149,6 +149,7 @@ func must(t *testing.T, err error) {
 type person struct {
 	*office
 	token string
+	csrf  string // what forms of the session carry
 }
 
 func (o *office) person(email string, roles ...string) *person {
@@ -156,9 +157,9 @@ func (o *office) person(email string, roles ...string) *person {
 	const password = "a long enough password"
 	_, err := o.accounts.Add(o.t.Context(), account.NewAccount{Email: email, Roles: roles, Password: password})
 	must(o.t, err)
-	token, _, err := o.accounts.SignIn(o.t.Context(), email, password, "127.0.0.1", "test")
+	token, who, err := o.accounts.SignIn(o.t.Context(), email, password, account.Device{Address: "127.0.0.1", UserAgent: "test"})
 	must(o.t, err)
-	return &person{o, token}
+	return &person{o, token, o.accounts.CSRFToken(who.SessionID)}
 }
 
 func (o *office) rep(email string) *person {
@@ -191,6 +192,7 @@ func (p *person) call(method, path, body string, headers ...string) answer {
 	req.Header.Set("Cookie", "leadline="+p.token)
 	req.Header.Set("Origin", p.url)
 	req.Header.Set("Accept", "text/html")
+	req.Header.Set("X-CSRF-Token", p.csrf)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

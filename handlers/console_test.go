@@ -165,7 +165,7 @@ func TestConsole_StreamOpensForOurOwnOriginAlone(t *testing.T) {
 			_ = res.Body.Close()
 		}
 	}
-	stranger := &person{o, "no such session"}
+	stranger := &person{office: o, token: "no such session"}
 	if conn, res, err := stranger.dial("", o.url); err == nil {
 		_ = conn.Close()
 		t.Error("nobody was let in")

@@ -19,16 +19,25 @@ func SessionCookie(publicURL string) string {
 
 func secure(publicURL string) bool { return strings.HasPrefix(publicURL, "https://") }
 
-func setSession(c *fiber.Ctx, publicURL, token string, now time.Time) {
-	c.Cookie(&fiber.Cookie{
-		Name: SessionCookie(publicURL), Value: token, Path: "/", Expires: now.Add(account.SessionAbsolute),
-		HTTPOnly: true, Secure: secure(publicURL), SameSite: fiber.CookieSameSiteLaxMode,
-	})
+// SetSession gives a session's token to the browser. On a trusted device it outlives the browser and is kept as long as the session
+// can last; elsewhere it goes when the browser is closed.
+func SetSession(c *fiber.Ctx, publicURL, token string, who account.Who, left time.Duration, now time.Time) {
+	cookie := sessionCookie(publicURL, token)
+	if who.Trusted {
+		cookie.Expires = now.Add(left)
+	}
+	c.Cookie(cookie)
 }
 
 func clearSession(c *fiber.Ctx, publicURL string, now time.Time) {
-	c.Cookie(&fiber.Cookie{
-		Name: SessionCookie(publicURL), Path: "/", Expires: now.Add(-24 * time.Hour),
+	cookie := sessionCookie(publicURL, "")
+	cookie.Expires = now.Add(-24 * time.Hour)
+	c.Cookie(cookie)
+}
+
+func sessionCookie(publicURL, token string) *fiber.Cookie {
+	return &fiber.Cookie{
+		Name: SessionCookie(publicURL), Value: token, Path: "/",
 		HTTPOnly: true, Secure: secure(publicURL), SameSite: fiber.CookieSameSiteLaxMode,
-	})
+	}
 }

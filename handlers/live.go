@@ -329,7 +329,7 @@ func (w *socket) measure(n int) {
 
 // signedIn tells whether the session still stands for the same person. A database that is away signs nobody out.
 func (w *socket) signedIn(ctx context.Context) bool {
-	who, err := w.h.accounts.SessionByToken(ctx, w.token)
+	who, err := w.h.accounts.SessionByID(ctx, w.who.SessionID)
 	if err != nil {
 		return !fault.Is(err, fault.Unauthenticated)
 	}

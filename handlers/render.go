@@ -7,12 +7,14 @@ import (
 	"github.com/a-h/templ"
 	"github.com/andybalholm/brotli"
 	"github.com/gofiber/fiber/v2"
+
+	"leadline/views"
 )
 
-// Render answers with a view. A status set before is kept.
+// Render answers with a view, whose forms carry the token of the session. A status set before is kept.
 func Render(c *fiber.Ctx, view templ.Component) error {
 	c.Type("html", "utf-8")
-	return view.Render(c.UserContext(), c.Response().BodyWriter())
+	return view.Render(views.WithCSRF(c.UserContext(), csrfOf(c)), c.Response().BodyWriter())
 }
 
 // renderSmall is Render for pages that are long, open to everybody and hold no secret that compression could betray: the hosted

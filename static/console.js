@@ -123,6 +123,15 @@
     });
   }
 
+  // --- the proof that a request is ours: a header for htmx, and a field for plain forms that came over the stream without one
+  const csrf = $("meta[name=csrf]")?.content || "";
+  document.addEventListener("htmx:configRequest", (e) => { if (csrf && e.detail.verb !== "get") e.detail.headers["X-CSRF-Token"] = csrf; });
+  document.addEventListener("submit", (e) => {
+    const form = e.target;
+    if (!csrf || form.method !== "post" || form.elements.namedItem("csrf")) return;
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "csrf", value: csrf }));
+  }, { capture: true });
+
   // --- menus close when one presses elsewhere or Escape
   document.addEventListener("click", (e) => { for (const d of all("details.menu[open]")) if (!d.contains(e.target)) d.open = false; });
   document.addEventListener("keydown", (e) => {

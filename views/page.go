@@ -11,7 +11,7 @@ import (
 // PageMeta describes a page to its shell.
 type PageMeta struct {
 	Title  string // the h1 and, with the product's name, the document's title; never personal data
-	Nav    string // the current entry of the navigation: "live", or empty
+	Nav    string // the current entry of the navigation: "live", "devices", or empty
 	Person Person // who is signed in
 	Live   string // how the page uses the live stream: "console", "lead", or empty for not at all
 	Theme  string // light, dark, or empty: follow the system

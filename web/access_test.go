@@ -207,7 +207,7 @@ func TestServer_SetsCarefulHeaders(t *testing.T) {
 	s := setup(t)
 	app := s.do(http.MethodGet, "/signin", "")
 	if got := app.Header.Get("Content-Security-Policy"); got != "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self' ws://"+s.deps.PublicURL.Host+
-		"; manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'" {
+		"; manifest-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; report-uri /csp-report" {
 		t.Errorf("policy %q", got)
 	}
 	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "Cache-Control": "no-store", "Server": ""} {

@@ -7,24 +7,19 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"leadline/handlers"
+	"leadline/internal/account"
+	"leadline/internal/audit"
 	"leadline/internal/fault"
 )
 
-// checkOrigin refuses what another site makes a signed-in browser send.
-func (s *server) checkOrigin(c *fiber.Ctx, always bool) error {
-	safe := c.Method() == fiber.MethodGet || c.Method() == fiber.MethodHead
-	if (safe && !always) || handlers.SameOrigin(c, s.public) {
-		return nil
-	}
-	return fault.New(fault.Forbidden, "This was sent from another site. Open Leadline and do it there.")
-}
-
+// person lets a request on to its handler when it is by somebody signed in who may. Whatever the business records for it from here
+// on is theirs.
 func (s *server) person(c *fiber.Ctx, who access) error {
 	if err := s.checkOrigin(c, who.kind == bySocket); err != nil {
 		return err
 	}
-	c.Set(fiber.HeaderCacheControl, "no-store")
-	person, err := s.Accounts.SessionByToken(c.UserContext(), c.Cookies(handlers.SessionCookie(s.public)))
+	token := c.Cookies(handlers.SessionCookie(s.public))
+	person, err := s.Accounts.SessionByToken(c.UserContext(), token)
 	if fault.Is(err, fault.Unauthenticated) {
 		return signInFirst(c, err)
 	}
@@ -34,8 +29,42 @@ func (s *server) person(c *fiber.Ctx, who access) error {
 	if !person.Has(who.roles...) {
 		return s.notYours(c, who.roles)
 	}
+	if who.strict && person.Idle >= account.StrictIdle {
+		return signInFirst(c, fault.New(fault.Unauthenticated, "You did nothing here for a while. Sign in again to go on."))
+	}
+	if err := s.checkToken(c, person); err != nil {
+		return err
+	}
+	c.SetUserContext(audit.WithActor(c.UserContext(), audit.Actor{Kind: audit.Person, ID: &person.AccountID, CorrelationID: handlers.CorrelationOf(c)}))
+	if who.kind == byRole {
+		if err := s.keepSession(c, token, person); err != nil {
+			return err
+		}
+	}
 	handlers.SetWho(c, person)
+	handlers.SetCSRF(c, s.Accounts.CSRFToken(person.SessionID))
 	return c.Next()
+}
+
+// keepSession notes that the person is there and, with a page, gives the browser a new token when the old one has become old. Polls
+// and parts of pages do neither: they come by themselves, and several at once.
+func (s *server) keepSession(c *fiber.Ctx, token string, person account.Who) error {
+	page := c.Method() == fiber.MethodGet && c.Get("HX-Request") == "" && handlers.WantsHTML(c) && c.Get("Sec-Purpose") == ""
+	if safe(c) && !page {
+		return nil
+	}
+	if err := s.Accounts.Acted(c.UserContext(), person); err != nil {
+		return err
+	}
+	if !page {
+		return nil
+	}
+	next, left, err := s.Accounts.Renew(c.UserContext(), token, person)
+	if err != nil || next == "" {
+		return err
+	}
+	handlers.SetSession(c, s.public, next, person, left, s.Now())
+	return nil
 }
 
 // signInFirst takes people to the sign-in page and back afterwards; scripts get a 401.
@@ -84,7 +113,7 @@ func (s *server) program(c *fiber.Ctx, scope string) error {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="leadline", error="insufficient_scope", scope="`+scope+`"`)
 		return fault.New(fault.Forbidden, "This token lacks the scope %s.", scope)
 	}
-	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.SetUserContext(audit.WithActor(c.UserContext(), audit.Actor{Kind: audit.Token, ID: &token.ID, CorrelationID: handlers.CorrelationOf(c)}))
 	handlers.SetToken(c, token)
 	return nil
 }

@@ -151,7 +151,17 @@ func (a answer) json(t *testing.T) map[string]any {
 	return out
 }
 
-// do sends a request; headers are pairs of name and value.
+// csrf is the token that forms of a cookie's session carry; empty without a session.
+func (s *site) csrf(cookie string) string {
+	who, err := s.accounts.SessionByToken(s.t.Context(), strings.TrimPrefix(cookie, handlers.SessionCookie(s.url)+"="))
+	if err != nil {
+		return ""
+	}
+	return s.accounts.CSRFToken(who.SessionID)
+}
+
+// do sends a request; headers are pairs of name and value. A session's cookie brings the token of its forms along, unless the
+// headers name another.
 func (s *site) do(method, path, body string, headers ...string) answer {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
@@ -160,6 +170,9 @@ func (s *site) do(method, path, body string, headers ...string) answer {
 	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
+	}
+	if cookie := req.Header.Get("Cookie"); cookie != "" && req.Header.Values("X-CSRF-Token") == nil {
+		req.Header.Set("X-CSRF-Token", s.csrf(cookie))
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -209,7 +222,7 @@ func (s *site) signIn(email string, roles ...string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	token, _, err := s.accounts.UseLink(s.t.Context(), link, "test")
+	token, _, err := s.accounts.UseLink(s.t.Context(), link, account.Device{UserAgent: "test"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -2,8 +2,9 @@
 // tokens. It provides answers (Who, Token); what each may do is decided by the routes table in web.
 //
 // Everything secret is kept as a hash only: passwords as argon2id, session, link and token values as SHA-256 of 256 random bits.
-// Lookups are cached for a second, so that a sign-out or a revocation acts everywhere within about that time. Used by web,
-// handlers and the commands that add people and tokens.
+// Whatever begins, ends or changes here is recorded in the audit chain by the same transaction: without the record nothing happens.
+// Lookups are cached for less than a second, so that a sign-out or a revocation acts everywhere within about that time. Used by
+// web, handlers and the commands that add people and tokens.
 package account
 
 import (
@@ -36,21 +37,41 @@ const (
 	ScopeMetricsRead = "metrics:read"
 )
 
-// How long things last.
+// How long things last, by the database's clock. Only what a person does counts as activity: no poll, no socket, no refresh.
 const (
-	SessionIdle     = 12 * time.Hour      // without a request
-	SessionAbsolute = 30 * 24 * time.Hour // whatever happens
-	LinkValid       = 24 * time.Hour
-	maxSessions     = 5 // per person; a further sign-in ends the oldest
+	SessionIdle            = 30 * time.Minute   // without activity
+	SessionAbsolute        = 12 * time.Hour     // whatever happens
+	SessionIdleTrusted     = 12 * time.Hour     // on a device that a rep asked to stay signed in on
+	SessionAbsoluteTrusted = 7 * 24 * time.Hour //
+	StrictIdle             = 30 * time.Minute   // what routes for people who look after things ask for, on any device
+	LinkValid              = 24 * time.Hour
+	SetupValid             = 24 * time.Hour
+
+	tokenAge    = time.Hour        // an older token is changed for a new one
+	tokenGrace  = time.Minute      // the token before the last change works for this long: requests cross each other
+	noteEvery   = 30 * time.Second // activity is written down this often at most
+	useEvery    = time.Hour        // and the use of an API token this often
+	maxSessions = 5                // per person; a further sign-in ends the oldest
 )
+
+// MinPassword is how many characters a password needs at least. There is no other rule: length is what counts.
+const MinPassword = 12
+
+// maxPassword bounds what is hashed; nobody types more.
+const maxPassword = 1024
 
 // Who is the person behind a request. The zero Who is nobody.
 type Who struct {
 	AccountID uuid.UUID
+	SessionID uuid.UUID // stays while the session's token changes
 	Email     string
 	Name      string
 	Roles     []string
-	RepID     *uuid.UUID // the active rep with the same e-mail address, for people with the role rep
+	RepID     *uuid.UUID    // the active rep with the same e-mail address, for people with the role rep
+	Trusted   bool          // the session lasts as long as on a trusted device
+	Idle      time.Duration // since the person last did something, as written down: up to half a minute too long
+
+	renew bool // the token that was shown is due to be changed, or was just changed
 }
 
 // SignedIn tells whether there is somebody.
@@ -86,4 +107,36 @@ type Account struct {
 	Email string
 	Name  string
 	Roles []string
+}
+
+// Member is an account as those who look after people see it.
+type Member struct {
+	Account
+	Disabled bool
+	LastSeen *time.Time // when a session of theirs that still stands was last used; nil: not signed in
+}
+
+// Session is one device of a person.
+type Session struct {
+	ID        uuid.UUID
+	UserAgent string
+	Network   string // where it began, shortened; empty: not known
+	Trusted   bool
+	BeganAt   time.Time
+	SeenAt    time.Time
+}
+
+// Device is where somebody signs in.
+type Device struct {
+	Address   string // of the network, or a prefix; counts for the limit of wrong passwords, and is kept shortened
+	UserAgent string
+	Trusted   bool // the person asks to stay signed in here; granted to reps alone
+}
+
+// KnownToken is an API token as those who look after tokens see it.
+type KnownToken struct {
+	Token
+	CreatedAt time.Time
+	UsedAt    *time.Time // up to an hour old; nil: never
+	RevokedAt *time.Time
 }

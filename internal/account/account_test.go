@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,22 @@ func add(t *testing.T, s *account.Store, a account.NewAccount) account.Account {
 	return added
 }
 
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func count(t *testing.T, db *postgres.DB, sql string, args ...any) int {
+	t.Helper()
+	var n int
+	must(t, db.Console.QueryRow(t.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+func from(address string) account.Device { return account.Device{Address: address, UserAgent: "test"} }
+
 func exec(t *testing.T, db *postgres.DB, sql string) {
 	t.Helper()
 	if _, err := db.Console.Exec(t.Context(), sql); err != nil {
@@ -48,7 +65,7 @@ func TestStore_SignsInARepAndKnowsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, s, account.NewAccount{Email: " Mia@Example.com ", Name: "Mia", Roles: []string{"rep"}, Password: "correct horse"})
-	token, who, err := s.SignIn(t.Context(), "MIA@example.com", "correct horse", "10.0.0.1", "browser")
+	token, who, err := s.SignIn(t.Context(), "MIA@example.com", "correct horse", from("10.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +100,7 @@ func TestStore_WrongAndUnknownAreTheSame(t *testing.T) {
 		{"link-only@example.com", ""},
 		{"gone@example.com", "correct horse"},
 	} {
-		_, _, err := s.SignIn(t.Context(), try[0], try[1], "10.0.0.1", "")
+		_, _, err := s.SignIn(t.Context(), try[0], try[1], from("10.0.0.1"))
 		if !fault.Is(err, fault.Unauthenticated) || err.Error() != "unauthenticated: That email address and password do not fit together. Check both." {
 			t.Errorf("%s with %q: %v", try[0], try[1], err)
 		}
@@ -95,25 +112,25 @@ func TestStore_EndsGuessing(t *testing.T) {
 	add(t, s, account.NewAccount{Email: "a@example.com", Roles: []string{"ops"}, Password: "correct horse"})
 	tries := 0
 	for ; tries < 50; tries++ { // one person, from many places
-		if _, _, err := s.SignIn(t.Context(), "a@example.com", "wrong", "10.0.1."+string(rune('a'+tries)), ""); fault.Is(err, fault.Throttled) {
+		if _, _, err := s.SignIn(t.Context(), "a@example.com", "wrong", from(fmt.Sprintf("10.0.1.%d", tries))); fault.Is(err, fault.Throttled) {
 			break
 		}
 	}
 	if tries != 10 {
 		t.Errorf("%d guesses at one person were answered", tries)
 	}
-	if _, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", "10.0.2.1", ""); !fault.Is(err, fault.Throttled) {
+	if _, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", from("10.0.2.1")); !fault.Is(err, fault.Throttled) {
 		t.Errorf("even the right password waits: %v", err)
 	}
 	c.advance(16 * time.Minute)
-	if _, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", "10.0.2.1", ""); err != nil {
+	if _, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", from("10.0.2.1")); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // guesses count before any work is done for them
 	throttled := false
 	for n := range 31 { // many people, from one place
-		_, _, err := s.SignIn(ctx, string(rune('a'+n))+"@nowhere.example", "wrong", "10.0.3.1", "")
+		_, _, err := s.SignIn(ctx, string(rune('a'+n))+"@nowhere.example", "wrong", from("10.0.3.1"))
 		throttled = fault.Is(err, fault.Throttled)
 	}
 	if !throttled {
@@ -125,7 +142,7 @@ func TestStore_SessionsEnd(t *testing.T) {
 	s, db, c := setup(t)
 	a := account.NewAccount{Email: "a@example.com", Roles: []string{"ops"}, Password: "correct horse"}
 	signIn := func() string {
-		token, _, err := s.SignIn(t.Context(), a.Email, "correct horse", "10.0.0.1", "")
+		token, _, err := s.SignIn(t.Context(), a.Email, "correct horse", from("10.0.0.1"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,10 +151,10 @@ func TestStore_SessionsEnd(t *testing.T) {
 	for name, end := range map[string]func(token string){
 		"signed out": func(token string) { _ = s.SignOut(t.Context(), token) },
 		"idle": func(string) {
-			exec(t, db, `UPDATE session SET last_seen_at = clock_timestamp() - interval '12 hours 1 second'`)
+			exec(t, db, `UPDATE session SET last_seen_at = clock_timestamp() - interval '30 minutes 1 second'`)
 		},
 		"too old": func(string) {
-			exec(t, db, `UPDATE session SET created_at = clock_timestamp() - interval '30 days 1 second'`)
+			exec(t, db, `UPDATE session SET created_at = clock_timestamp() - interval '12 hours 1 second'`)
 		},
 		"disabled": func(string) { exec(t, db, `UPDATE account SET disabled_at = clock_timestamp()`) },
 		"sixth": func(string) {
@@ -150,6 +167,13 @@ func TestStore_SessionsEnd(t *testing.T) {
 			b := a
 			b.Password = "another horse"
 			add(t, s, b)
+		},
+		"other roles":    func(string) { add(t, s, account.NewAccount{Email: a.Email, Roles: []string{"ops", "admin"}}) },
+		"disabled by us": func(string) { must(t, s.Disable(t.Context(), "A@example.com")) },
+		"signed out by us": func(string) {
+			if n, err := s.EndSessions(t.Context(), a.Email); n != 1 || err != nil {
+				t.Errorf("ended %d sessions, %v", n, err)
+			}
 		},
 	} {
 		exec(t, db, `DELETE FROM account`)
@@ -167,22 +191,26 @@ func TestStore_SessionsEnd(t *testing.T) {
 }
 
 func TestStore_AddingAgainChangesRolesAndKeepsTheRest(t *testing.T) {
-	s, _, c := setup(t)
+	s, db, _ := setup(t)
 	first := add(t, s, account.NewAccount{Email: "a@example.com", Name: "Ada", Roles: []string{"rep"}, Password: "correct horse"})
-	token, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", "10.0.0.1", "")
-	if err != nil {
-		t.Fatal(err)
+	token, _, err := s.SignIn(t.Context(), "a@example.com", "correct horse", from("10.0.0.1"))
+	must(t, err)
+	add(t, s, account.NewAccount{Email: "a@example.com", Name: "Ada", Roles: []string{"rep"}, Password: "correct horse"})
+	if _, err := s.SessionByToken(t.Context(), token); err != nil || count(t, db, `SELECT count(*) FROM audit WHERE action LIKE 'account.%'`) != 1 {
+		t.Errorf("adding the same again changes something: %v", err)
 	}
 	second := add(t, s, account.NewAccount{Email: "a@example.com", Roles: []string{"ops", "admin"}, Password: "correct horse"})
 	if first.ID != second.ID || second.Name != "Ada" {
 		t.Errorf("got %+v after %+v", second, first)
 	}
-	c.advance(2 * time.Second)
-	who, err := s.SessionByToken(t.Context(), token)
-	if err != nil || !who.Has("admin") || who.Has("rep") {
-		t.Errorf("the next request is by %+v, %v", who, err)
+	if _, err := s.SessionByToken(t.Context(), token); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("a session of other roles goes on: %v", err)
 	}
-	for _, bad := range []account.NewAccount{{Email: "nonsense"}, {Email: "Ada <a@example.com>"}, {Email: "b@example.com", Password: "short"}} {
+	_, who, err := s.SignIn(t.Context(), "a@example.com", "correct horse", from("10.0.0.1"))
+	if err != nil || !who.Has("admin") || who.Has("rep") {
+		t.Errorf("the next session is of %+v, %v", who, err)
+	}
+	for _, bad := range []account.NewAccount{{Email: "nonsense"}, {Email: "Ada <a@example.com>"}, {Email: "b@example.com", Password: "short horse"}} {
 		if _, err := s.Add(t.Context(), bad); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}
@@ -202,7 +230,7 @@ func TestStore_ALinkWorksOnceWithinADay(t *testing.T) {
 	once := link()
 	results := make(chan error, 8)
 	for range cap(results) {
-		go func() { _, _, err := s.UseLink(t.Context(), once, ""); results <- err }()
+		go func() { _, _, err := s.UseLink(t.Context(), once, from("")); results <- err }()
 	}
 	won := 0
 	for range cap(results) {
@@ -217,12 +245,12 @@ func TestStore_ALinkWorksOnceWithinADay(t *testing.T) {
 	}
 	late := link()
 	exec(t, db, `UPDATE signin_link SET expires_at = clock_timestamp() WHERE used_at IS NULL`)
-	if _, _, err := s.UseLink(t.Context(), late, ""); !fault.Is(err, fault.NotFound) {
+	if _, _, err := s.UseLink(t.Context(), late, from("")); !fault.Is(err, fault.NotFound) {
 		t.Errorf("after a day: %v", err)
 	}
 	disabled := link()
 	exec(t, db, `UPDATE account SET disabled_at = clock_timestamp()`)
-	if _, _, err := s.UseLink(t.Context(), disabled, ""); !fault.Is(err, fault.NotFound) {
+	if _, _, err := s.UseLink(t.Context(), disabled, from("")); !fault.Is(err, fault.NotFound) {
 		t.Errorf("disabled: %v", err)
 	}
 }

@@ -1,14 +1,16 @@
 package account
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
 
-// lookupKept bounds how long a signed-out session or a revoked token still works in this process.
-const lookupKept = time.Second
+// lookupKept bounds how long a signed-out session or a revoked token still works in this process. It is less than the second
+// after which an open console asks again, so that each ask is answered by the database, and the console ends within two seconds.
+const lookupKept = 900 * time.Millisecond
 
-// cache keeps answers of the database for a second, so that a busy console or program does not ask for each request.
+// cache keeps answers of the database for a moment, so that a busy console or program does not ask for each request.
 type cache[V any] struct {
 	now  func() time.Time
 	mu   sync.Mutex
@@ -45,8 +47,9 @@ func (c *cache[V]) put(hash []byte, value V) {
 	c.kept[string(hash)] = cached[V]{value: value, until: c.now().Add(lookupKept)}
 }
 
-func (c *cache[V]) drop(hash []byte) {
+// drop forgets the answers that a change has made wrong.
+func (c *cache[V]) drop(wrong func(V) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.kept, string(hash))
+	maps.DeleteFunc(c.kept, func(_ string, entry cached[V]) bool { return wrong(entry.value) })
 }

@@ -7,8 +7,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+
+	"leadline/internal/fault"
 )
 
 // The cost of one password check: 19 MiB and about 25 ms. Stored with each hash, so that it can be raised later.
@@ -24,6 +27,14 @@ var nobody = encode(make([]byte, 16), make([]byte, argonKey))
 
 // hashing bounds how many checks run at once: each takes 19 MiB, and a crowd at the door must not starve the leads.
 var hashing = make(chan struct{}, 2)
+
+// checkPassword tells whether a password may be chosen.
+func checkPassword(password string) error {
+	if n := utf8.RuneCountInString(password); n < MinPassword || len(password) > maxPassword {
+		return fault.New(fault.Invalid, "A password needs at least %d characters. A few words you remember are better than signs you do not.", MinPassword)
+	}
+	return nil
+}
 
 func hashPassword(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, 16)

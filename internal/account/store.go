@@ -10,20 +10,32 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"leadline/internal/audit"
 	"leadline/internal/fault"
 )
 
 // Store answers who somebody is and keeps the people, sessions, links and tokens. Safe for any number of goroutines.
 type Store struct {
 	db       *gorm.DB
+	keys     keys
 	throttle *throttle
-	sessions *cache[Who]
+	sessions *cache[Who] // by the hash of a session's token
+	open     *cache[Who] // by the session's id
 	tokens   *cache[Token]
 }
 
 // NewStore makes a store. now measures how long cached answers and failed sign-ins count; deadlines use the database's clock.
 func NewStore(db *gorm.DB, now func() time.Time) *Store {
-	return &Store{db: db, throttle: newThrottle(now), sessions: newCache[Who](now), tokens: newCache[Token](now)}
+	return &Store{
+		db: db, keys: ownKeys(), throttle: newThrottle(now), sessions: newCache[Who](now), open: newCache[Who](now), tokens: newCache[Token](now),
+	}
+}
+
+// WithSecret makes forms and sessions good on every process that has the same secret, and after a restart. To be called before
+// the store is used.
+func (s *Store) WithSecret(secret []byte) *Store {
+	s.keys = newKeys(secret)
+	return s
 }
 
 type accountRow struct {
@@ -32,8 +44,8 @@ type accountRow struct {
 	Name         string
 	Roles        string
 	PasswordHash string
+	Disabled     bool
 	RepID        *uuid.UUID
-	Seen         bool // the session was used within the last minute
 }
 
 func (r accountRow) who() Who {
@@ -44,237 +56,218 @@ func (r accountRow) who() Who {
 	return w
 }
 
-// Add adds a person, or changes the one with this address: roles are replaced, a disabled account works again, and a password
-// other than before ends the person's sessions. Repeating a call changes nothing.
-func (s *Store) Add(ctx context.Context, a NewAccount) (Account, error) {
-	email := strings.ToLower(strings.TrimSpace(a.Email))
-	if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email {
-		return Account{}, fault.New(fault.Invalid, "%q is no e-mail address like anna@acme.com", a.Email)
-	}
-	if a.Password != "" && len(a.Password) < 8 {
-		return Account{}, fault.New(fault.Invalid, "A password needs at least 8 characters")
-	}
-	var row accountRow
-	db := s.db.WithContext(ctx)
-	err := db.Raw(`INSERT INTO account (id, email, name, roles, demo) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (email) DO UPDATE SET name = CASE WHEN EXCLUDED.name = '' THEN account.name ELSE EXCLUDED.name END,
-			roles = EXCLUDED.roles, disabled_at = NULL
-		RETURNING id, email, name, roles, password_hash`,
-		uuid.New(), email, strings.TrimSpace(a.Name), strings.Join(a.Roles, " "), a.Demo).Scan(&row).Error
-	if err != nil {
-		return Account{}, fmt.Errorf("add an account: %w", err)
-	}
-	if a.Password != "" {
-		if err := s.setPassword(ctx, row, a.Password); err != nil {
-			return Account{}, err
-		}
-	}
-	return Account{ID: row.ID, Email: row.Email, Name: row.Name, Roles: strings.Fields(row.Roles)}, nil
+func (r accountRow) account() Account {
+	return Account{ID: r.ID, Email: r.Email, Name: r.Name, Roles: strings.Fields(r.Roles)}
 }
 
-func (s *Store) setPassword(ctx context.Context, row accountRow, password string) error {
-	if row.PasswordHash != "" {
-		same, err := verifyPassword(ctx, password, row.PasswordHash)
+// inTx runs f in a transaction of its own.
+func (s *Store) inTx(ctx context.Context, f func(tx *gorm.DB) error) error {
+	return s.db.WithContext(ctx).Transaction(f)
+}
+
+// Add adds a person, or changes the one with this address: roles are replaced and a disabled account works again. Other roles or
+// another password end the person's sessions. Repeating a call changes nothing.
+func (s *Store) Add(ctx context.Context, a NewAccount) (Account, error) {
+	email, err := address(a.Email)
+	if err != nil {
+		return Account{}, err
+	}
+	hash, err := s.newHash(ctx, email, a.Password)
+	if err != nil {
+		return Account{}, err
+	}
+	var row accountRow
+	err = s.inTx(ctx, func(tx *gorm.DB) error {
+		row, err = s.put(ctx, tx, email, hash, a)
+		return err
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	s.forget(row.ID)
+	return row.account(), nil
+}
+
+// address checks and normalises an e-mail address.
+func address(given string) (string, error) {
+	email := strings.ToLower(strings.TrimSpace(given))
+	if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email {
+		return "", fault.New(fault.Invalid, "%q is no e-mail address like anna@acme.com", given)
+	}
+	return email, nil
+}
+
+// newHash gives the hash of a password that is to be set, or nothing when the account has that password already, or none is
+// given. It takes a while, so it happens before anything is locked.
+func (s *Store) newHash(ctx context.Context, email, password string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	if err := checkPassword(password); err != nil {
+		return "", err
+	}
+	var stored string
+	if err := s.db.WithContext(ctx).Raw(`SELECT password_hash FROM account WHERE email = ?`, email).Scan(&stored).Error; err != nil {
+		return "", fmt.Errorf("look up a password: %w", err)
+	}
+	if stored != "" {
+		same, err := verifyPassword(ctx, password, stored)
 		if err != nil || same {
+			return "", err
+		}
+	}
+	return hashPassword(ctx, password)
+}
+
+// put adds or changes an account and records which. hash: the new password's, empty for no change.
+func (s *Store) put(ctx context.Context, tx *gorm.DB, email, hash string, a NewAccount) (accountRow, error) {
+	added := tx.Exec(`INSERT INTO account (id, email, name, roles, password_hash, demo) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (email) DO NOTHING`,
+		uuid.New(), email, strings.TrimSpace(a.Name), strings.Join(a.Roles, " "), hash, a.Demo)
+	if added.Error != nil {
+		return accountRow{}, fmt.Errorf("add an account: %w", added.Error)
+	}
+	var was accountRow
+	err := tx.Raw(`SELECT id, email, name, roles, password_hash, disabled_at IS NOT NULL AS disabled FROM account WHERE email = ? FOR UPDATE`, email).Scan(&was).Error
+	if err != nil {
+		return accountRow{}, fmt.Errorf("look up an account: %w", err)
+	}
+	entry := audit.Entry{ObjectKind: "account", Object: was.ID.String()}
+	if added.RowsAffected == 1 {
+		entry.Action, entry.Detail = audit.AccountAdded, map[string]any{"roles": a.Roles, "password": hash != ""}
+		_, err = audit.Append(ctx, tx, entry)
+		return was, err
+	}
+	is := was
+	is.Roles, is.Disabled = strings.Join(a.Roles, " "), false
+	if name := strings.TrimSpace(a.Name); name != "" {
+		is.Name = name
+	}
+	if hash != "" {
+		is.PasswordHash = hash
+	}
+	if is == was {
+		return is, nil
+	}
+	err = tx.Exec(`UPDATE account SET name = ?, roles = ?, password_hash = ?, disabled_at = NULL WHERE id = ?`, is.Name, is.Roles, is.PasswordHash, is.ID).Error
+	if err != nil {
+		return accountRow{}, fmt.Errorf("change an account: %w", err)
+	}
+	if is.Roles != was.Roles {
+		_, err = endSessions(ctx, tx, "roles changed", is.ID)
+	} else if hash != "" {
+		_, err = endSessions(ctx, tx, "password changed", is.ID)
+	}
+	if err != nil {
+		return accountRow{}, err
+	}
+	entry.Action, entry.Detail = audit.AccountChanged, map[string]any{"roles": a.Roles, "password": hash != "", "enabled": was.Disabled}
+	_, err = audit.Append(ctx, tx, entry)
+	return is, err
+}
+
+// Disable keeps a person out until they are added again: sessions end, links stop working. An address that nobody has is a NotFound
+// fault; repeating the call is fine.
+func (s *Store) Disable(ctx context.Context, email string) error {
+	var id uuid.UUID
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		row, err := locked(tx, email)
+		if err != nil || row.Disabled {
 			return err
 		}
-	}
-	hash, err := hashPassword(ctx, password)
-	if err != nil {
+		id = row.ID
+		if err := tx.Exec(`UPDATE account SET disabled_at = clock_timestamp() WHERE id = ?`, id).Error; err != nil {
+			return fmt.Errorf("disable an account: %w", err)
+		}
+		if err := tx.Exec(`DELETE FROM signin_link WHERE account_id = ? AND used_at IS NULL`, id).Error; err != nil {
+			return fmt.Errorf("void sign-in links: %w", err)
+		}
+		if _, err := endSessions(ctx, tx, "disabled", id); err != nil {
+			return err
+		}
+		_, err = audit.Append(ctx, tx, audit.Entry{Action: audit.AccountDisabled, ObjectKind: "account", Object: id.String()})
 		return err
-	}
-	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Exec(`UPDATE account SET password_hash = ? WHERE id = ?`, hash, row.ID).Error; err != nil {
-			return fmt.Errorf("set a password: %w", err)
-		}
-		if err := tx.Exec(`DELETE FROM session WHERE account_id = ?`, row.ID).Error; err != nil {
-			return fmt.Errorf("end sessions of the old password: %w", err)
-		}
-		return nil
 	})
+	if err == nil {
+		s.forget(id)
+	}
+	return err
 }
 
-// SignIn checks a password and starts a session; it returns the session's token, for the cookie alone. address is where the
-// caller comes from. Wrong and unknown are the same fault (Unauthenticated) after the same time; too many are Throttled.
-func (s *Store) SignIn(ctx context.Context, email, password, address, userAgent string) (string, Who, error) {
-	email = strings.ToLower(strings.TrimSpace(email))
-	if err := s.throttle.take(email, address); err != nil {
-		return "", Who{}, err
+// EndSessions signs a person out everywhere and gives the number of sessions that ended. An address that nobody has is a NotFound
+// fault.
+func (s *Store) EndSessions(ctx context.Context, email string) (int, error) {
+	var ended int
+	var id uuid.UUID
+	err := s.inTx(ctx, func(tx *gorm.DB) error {
+		row, err := locked(tx, email)
+		if err != nil {
+			return err
+		}
+		id = row.ID
+		ended, err = endSessions(ctx, tx, "signed out by somebody else", id)
+		return err
+	})
+	if err == nil {
+		s.forget(id)
 	}
+	return ended, err
+}
+
+// locked gives an account that stays as it is until the transaction ends.
+func locked(tx *gorm.DB, email string) (accountRow, error) {
 	var row accountRow
-	err := s.db.WithContext(ctx).Raw(`SELECT a.id, a.email, a.name, a.roles, a.password_hash, r.id AS rep_id
-		FROM account a LEFT JOIN rep r ON r.email = a.email AND r.active
-		WHERE a.email = ? AND a.disabled_at IS NULL`, email).Scan(&row).Error
+	err := tx.Raw(`SELECT id, email, name, roles, disabled_at IS NOT NULL AS disabled FROM account WHERE email = ? FOR UPDATE`,
+		strings.ToLower(strings.TrimSpace(email))).Scan(&row).Error
 	if err != nil {
-		return "", Who{}, fmt.Errorf("look up an account: %w", err)
-	}
-	right, err := verifyPassword(ctx, password, row.PasswordHash)
-	if err != nil {
-		return "", Who{}, err
-	}
-	if !right {
-		return "", Who{}, fault.New(fault.Unauthenticated, "That email address and password do not fit together. Check both.")
-	}
-	s.throttle.restore(email, address)
-	token, err := startSession(s.db.WithContext(ctx), row.ID, userAgent)
-	return token, row.who(), err
-}
-
-// startSession makes a new session and ends what has run out or is one too many.
-func startSession(db *gorm.DB, account uuid.UUID, userAgent string) (string, error) {
-	token, hash := newSecret("")
-	// The hash is not the first value: after an opening parenthesis GORM would spread its bytes into a list.
-	err := db.Exec(`INSERT INTO session (account_id, token_hash, user_agent) VALUES (?, ?, ?)`, account, hash, clip(userAgent, 200)).Error
-	if err != nil {
-		return "", fmt.Errorf("start a session: %w", err)
-	}
-	err = db.Exec(`DELETE FROM session s WHERE last_seen_at <= clock_timestamp() - ? * interval '1 second'
-		OR created_at <= clock_timestamp() - ? * interval '1 second'
-		OR token_hash IN (SELECT token_hash FROM session WHERE account_id = ? ORDER BY created_at DESC, token_hash OFFSET ?)`,
-		SessionIdle.Seconds(), SessionAbsolute.Seconds(), account, maxSessions).Error
-	if err != nil {
-		return "", fmt.Errorf("end old sessions: %w", err)
-	}
-	return token, nil
-}
-
-// SessionByToken tells who a session belongs to. A session that never was, has run out or was ended is an Unauthenticated fault.
-func (s *Store) SessionByToken(ctx context.Context, token string) (Who, error) {
-	none := fault.New(fault.Unauthenticated, "Sign in to go on.")
-	if !plausible(token, "") {
-		return Who{}, none
-	}
-	hash := hashSecret(token)
-	if who, ok := s.sessions.get(hash); ok {
-		return who, nil
-	}
-	var row accountRow
-	db := s.db.WithContext(ctx)
-	err := db.Raw(`SELECT a.id, a.email, a.name, a.roles, r.id AS rep_id, s.last_seen_at > clock_timestamp() - interval '1 minute' AS seen
-		FROM session s JOIN account a ON a.id = s.account_id LEFT JOIN rep r ON r.email = a.email AND r.active
-		WHERE s.token_hash = ? AND a.disabled_at IS NULL
-			AND s.last_seen_at > clock_timestamp() - ? * interval '1 second' AND s.created_at > clock_timestamp() - ? * interval '1 second'`,
-		hash, SessionIdle.Seconds(), SessionAbsolute.Seconds()).Scan(&row).Error
-	if err != nil {
-		return Who{}, fmt.Errorf("look up a session: %w", err)
+		return row, fmt.Errorf("look up an account: %w", err)
 	}
 	if row.ID == uuid.Nil {
-		return Who{}, none
+		return row, fault.New(fault.NotFound, "Nobody has this address. See leadline user list.")
 	}
-	if !row.Seen { // written at most once a minute
-		if err := db.Exec(`UPDATE session SET last_seen_at = clock_timestamp() WHERE token_hash = ?`, hash).Error; err != nil {
-			return Who{}, fmt.Errorf("note a session as used: %w", err)
-		}
-	}
-	s.sessions.put(hash, row.who())
-	return row.who(), nil
+	return row, nil
 }
 
-// SignOut ends a session. Repeating it is fine.
-func (s *Store) SignOut(ctx context.Context, token string) error {
-	hash := hashSecret(token)
-	err := s.db.WithContext(ctx).Exec(`DELETE FROM session WHERE token_hash = ?`, hash).Error
-	s.sessions.drop(hash)
-	if err != nil {
-		return fmt.Errorf("end a session: %w", err)
+// Members gives everybody who may sign in or once might, by address.
+func (s *Store) Members(ctx context.Context) ([]Member, error) {
+	var rows []struct {
+		Person   accountRow `gorm:"embedded"`
+		LastSeen *time.Time
 	}
-	return nil
+	err := s.db.WithContext(ctx).Raw(`SELECT a.id, a.email, a.name, a.roles, a.disabled_at IS NOT NULL AS disabled,
+			(SELECT max(last_seen_at) FROM session WHERE account_id = a.id) AS last_seen
+		FROM account a ORDER BY a.email`).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	members := make([]Member, len(rows))
+	for i, r := range rows {
+		members[i] = Member{Account: r.Person.account(), Disabled: r.Person.Disabled, LastSeen: r.LastSeen}
+	}
+	return members, nil
 }
 
 // Admins gives the names of people who can give access to others, three at most.
 func (s *Store) Admins(ctx context.Context) ([]string, error) {
 	var names []string
-	err := s.db.WithContext(ctx).Raw(`SELECT name FROM account WHERE ' ' || roles || ' ' LIKE '% admin %' AND name <> '' AND disabled_at IS NULL
-		ORDER BY created_at LIMIT 3`).Scan(&names).Error
+	err := s.db.WithContext(ctx).Raw(`SELECT name FROM account WHERE ` + isAdmin + ` AND name <> '' ORDER BY created_at LIMIT 3`).Scan(&names).Error
 	if err != nil {
 		return nil, fmt.Errorf("look up admins: %w", err)
 	}
 	return names, nil
 }
 
-// NewLink makes a token that signs a person in once, within a day.
-func (s *Store) NewLink(ctx context.Context, account uuid.UUID) (string, error) {
-	token, hash := newSecret("")
-	err := s.db.WithContext(ctx).Exec(`INSERT INTO signin_link (account_id, token_hash, expires_at)
-		VALUES (?, ?, clock_timestamp() + ? * interval '1 second')`, account, hash, LinkValid.Seconds()).Error
-	if err != nil {
-		return "", fmt.Errorf("make a sign-in link: %w", err)
-	}
-	return token, nil
-}
+// isAdmin is the condition for an account that can give access to others.
+const isAdmin = `' ' || roles || ' ' LIKE '% ` + RoleAdmin + ` %' AND disabled_at IS NULL`
 
-// UseLink consumes a one-time link and starts a session. A link that was used, has run out or never was is a NotFound fault.
-func (s *Store) UseLink(ctx context.Context, link, userAgent string) (token string, who Who, err error) {
-	gone := fault.New(fault.NotFound, "This link was used already or is older than a day. Ask for a new one.")
-	if !plausible(link, "") {
-		return "", Who{}, gone
-	}
-	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var row accountRow
-		err := tx.Raw(`WITH used AS (UPDATE signin_link SET used_at = clock_timestamp()
-				WHERE token_hash = ? AND used_at IS NULL AND expires_at > clock_timestamp() RETURNING account_id)
-			SELECT a.id, a.email, a.name, a.roles, r.id AS rep_id FROM used JOIN account a ON a.id = used.account_id
-			LEFT JOIN rep r ON r.email = a.email AND r.active WHERE a.disabled_at IS NULL`, hashSecret(link)).Scan(&row).Error
-		if err != nil {
-			return fmt.Errorf("use a sign-in link: %w", err)
-		}
-		if row.ID == uuid.Nil {
-			return gone
-		}
-		who = row.who()
-		token, err = startSession(tx, row.ID, userAgent)
-		return err
-	})
-	return token, who, err
-}
-
-// AddToken makes an API token and returns its value, which is shown once and stored nowhere.
-func (s *Store) AddToken(ctx context.Context, name string, scopes []string) (string, error) {
-	value, hash := newSecret(tokenPrefix)
-	err := s.db.WithContext(ctx).Exec(`INSERT INTO api_token (id, name, token_hash, scopes) VALUES (?, ?, ?, ?)`,
-		uuid.New(), name, hash, strings.Join(scopes, " ")).Error
-	if err != nil {
-		return "", fmt.Errorf("add an API token: %w", err)
-	}
-	return value, nil
-}
-
-// TokenByValue tells what an API token allows. An unknown or revoked one is an Unauthenticated fault.
-func (s *Store) TokenByValue(ctx context.Context, value string) (Token, error) {
-	none := fault.New(fault.Unauthenticated, "This token is not known or was revoked.")
-	if !plausible(value, tokenPrefix) {
-		return Token{}, none
-	}
-	hash := hashSecret(value)
-	if t, ok := s.tokens.get(hash); ok {
-		return t, nil
-	}
-	var row struct {
-		ID     uuid.UUID
-		Name   string
-		Scopes string
-		Seen   bool
-	}
-	db := s.db.WithContext(ctx)
-	err := db.Raw(`SELECT id, name, scopes, coalesce(last_used_at > clock_timestamp() - interval '1 minute', false) AS seen
-		FROM api_token WHERE token_hash = ? AND revoked_at IS NULL`, hash).Scan(&row).Error
-	if err != nil {
-		return Token{}, fmt.Errorf("look up a token: %w", err)
-	}
-	if row.ID == uuid.Nil {
-		return Token{}, none
-	}
-	if !row.Seen {
-		if err := db.Exec(`UPDATE api_token SET last_used_at = clock_timestamp() WHERE id = ?`, row.ID).Error; err != nil {
-			return Token{}, fmt.Errorf("note a token as used: %w", err)
-		}
-	}
-	t := Token{ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes)}
-	s.tokens.put(hash, t)
-	return t, nil
+// forget makes the next lookups of a person's sessions ask the database.
+func (s *Store) forget(account uuid.UUID) {
+	theirs := func(w Who) bool { return w.AccountID == account }
+	s.sessions.drop(theirs)
+	s.open.drop(theirs)
 }
 
 func clip(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, ""), "\x00", "")
 	if len(s) <= n {
 		return s
 	}

@@ -34,6 +34,7 @@ type Metrics struct {
 	breaker         *prometheus.GaugeVec
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
+	csp             *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
@@ -72,9 +73,12 @@ func NewMetrics() *Metrics {
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_invariant_violations_total", Help: "Things that must never happen, by name.",
 		}, []string{"name"}),
+		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
+		}, []string{"directive"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -177,5 +181,12 @@ func (m *Metrics) ConsoleConnections(delta int) {
 func (m *Metrics) InvariantViolation(name string) {
 	if m != nil {
 		m.violations.WithLabelValues(name).Inc()
+	}
+}
+
+// CSPViolation counts something that a browser blocked on a page of ours. directive is one of a fixed list.
+func (m *Metrics) CSPViolation(directive string) {
+	if m != nil {
+		m.csp.WithLabelValues(directive).Inc()
 	}
 }
