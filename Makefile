@@ -15,7 +15,7 @@ RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup postgres chromium compiler db migrate generate generated dev run unit test race bench torture shots load lint fmt vuln check build docker
+.PHONY: help setup previous postgres chromium compiler db migrate generate generated dev run unit test race bench torture shots load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,11 @@ run: postgres build ## build and serve with demo data; Ctrl-C stops it
 unit: postgres ## quick tests, without browser and race detector
 	$(GO) test $$($(GO) list ./... | grep -v /internal/journey)
 
-race: setup ## all tests and journeys, with the race detector, in random order
+previous: # the release before, which the tests build from git
+	@c=$$(sed -n 's/^const Previous = "\(.*\)"/\1/p' migrations/previous.go); git cat-file -e "$$c^{commit}" 2>/dev/null \
+		|| echo "*** NOT TESTED: whether the binary before works on while this one migrates; run: git fetch --unshallow ***" >&2
+
+race: setup previous ## all tests and journeys, with the race detector, in random order
 	$(GO) test -race -shuffle=on -timeout 30m ./...
 
 test: setup generated build lint vuln race ## everything that CI runs

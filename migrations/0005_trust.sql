@@ -123,7 +123,6 @@ CREATE TABLE erasure (
     subjects bytea[] NOT NULL,
     leads    uuid[] NOT NULL
 );
-ALTER TABLE lead ADD COLUMN erased_at timestamptz;
 
 -- Who looked at masked contact details, until when they may, and the line of the audit chain that says why.
 CREATE TABLE reveal (
@@ -135,14 +134,6 @@ CREATE TABLE reveal (
     until      timestamptz NOT NULL
 );
 CREATE INDEX reveal_lead ON reveal (lead_id, account_id, until);
-
--- Sessions have a name that outlives their token, which changes as they grow old.
-ALTER TABLE session
-    ADD COLUMN id            uuid,                   -- null only for sessions that the release before began
-    ADD COLUMN previous_hash bytea,                  -- the token before the last change, valid for a moment more
-    ADD COLUMN rotated_at    timestamptz,
-    ADD COLUMN trusted       boolean NOT NULL DEFAULT false,
-    ADD COLUMN address       text NOT NULL DEFAULT ''; -- the network it was begun from, not the whole address
 
 -- The link by which the first admin signs in, printed by the server.
 CREATE TABLE setup_link (
@@ -186,3 +177,15 @@ BEGIN
         GRANT SELECT ON audit, audit_head, audit_anchor TO leadline_audit;
     END IF;
 END $$;
+
+-- Sessions have a name that outlives their token, which changes as they grow old.
+ALTER TABLE session
+    ADD COLUMN id            uuid,                   -- null only for sessions that the release before began
+    ADD COLUMN previous_hash bytea,                  -- the token before the last change, valid for a moment more
+    ADD COLUMN rotated_at    timestamptz,
+    ADD COLUMN trusted       boolean NOT NULL DEFAULT false,
+    ADD COLUMN address       text NOT NULL DEFAULT ''; -- the network it was begun from, not the whole address
+
+-- Last, so that the lock on the table of leads is held for a moment only.
+-- lock order: nobody locks sessions and leads in one transaction
+ALTER TABLE lead ADD COLUMN erased_at timestamptz;

@@ -31,8 +31,8 @@ const lockKey int64 = 0x4C4D<<48 | 1
 
 // A migration gives up waiting for a table after lockTimeout, because everybody behind it waits too, and is tried again.
 const (
-	lockTimeout  = "2s"
-	lockAttempts = 10
+	lockTimeout  = "250ms"
+	lockAttempts = 60
 	lockPause    = time.Second
 )
 

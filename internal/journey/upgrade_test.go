@@ -65,6 +65,15 @@ func TestUpgrade_PreviousBinaryWorksOnWhileThisOneMigratesAndTakesOver(t *testin
 	wait(size.alone)
 	u.works(before, before, oldLoad) // so that it has met each statement on the tables as they were
 	had := u.count(`SELECT count(*) FROM schema_migration`)
+	// A report that reads the leads for some seconds: the migration stands behind it, visitors must not stand behind the migration.
+	tx, err := u.db.Jobs.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT count(*) FROM lead`); err != nil {
+		t.Fatal(err)
+	}
+	go func() { <-time.After(5 * time.Second); _ = tx.Rollback(context.Background()) }()
 	began := time.Now()
 	u.command(binary, "migrate")
 	ended := time.Now()
