@@ -65,7 +65,9 @@ func commands() []command {
 		}},
 		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, run: help},
 	}
-	return append(all, userCommands()...)
+	all = append(all, userCommands()...)
+	all = append(all, secretCommands()...)
+	return all
 }
 
 // find looks a command up; names of two words take the second from args.
@@ -230,7 +232,7 @@ func apply(ctx context.Context, c *call) error {
 		} else {
 			fmt.Fprintf(c.stdout, "Nothing changed: version %d stays live; reps are up to date.\n", number)
 		}
-		return nil
+		return c.warnUnsetSecrets(ctx, db, cfg)
 	})
 }
 
