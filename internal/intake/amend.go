@@ -30,7 +30,11 @@ func (s *Service) Amend(ctx context.Context, form *lead.Form, submission uuid.UU
 
 // correct applies a resend of the same key by the same person with other answers, and answers like a replay.
 func (s *Service) correct(ctx context.Context, sub *lead.Submission, first Accepted) (Accepted, error) {
-	if err := s.amend(ctx, change{submission: first.SubmissionID, sub: sub, resent: true}); err != nil {
+	err := s.amend(ctx, change{submission: first.SubmissionID, sub: sub, resent: true})
+	if fault.Is(err, fault.NotFound) {
+		return s.store(ctx, sub) // erased in this very moment: what was sent is a new enquiry
+	}
+	if err != nil {
 		return Accepted{}, err
 	}
 	return first, nil
@@ -48,8 +52,13 @@ func (s *Service) amend(ctx context.Context, c change) error {
 	var (
 		committed func()
 		wrote     bool
+		id        = s.NewID()
 	)
-	err := postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
+	payload, err := s.sealed(ctx, id, c.sub, c.submission)
+	if err != nil {
+		return err
+	}
+	err = postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
 			return fmt.Errorf("bound amendment: %w", err)
 		}
@@ -74,7 +83,10 @@ func (s *Service) amend(ctx context.Context, c change) error {
 			}
 		}
 		wrote = true
-		return target.record(ctx, tx, s.NewID(), c)
+		if err := keep(ctx, tx, id, payload); err != nil {
+			return err
+		}
+		return target.record(ctx, tx, id, c)
 	})
 	if err != nil {
 		return amendFault(err)
@@ -106,8 +118,22 @@ func takeDigest(ctx context.Context, tx pgx.Tx, sub *lead.Submission) (bool, err
 	if err != nil {
 		return false, fmt.Errorf("take digest: %w", err)
 	}
-	return tag.RowsAffected() > 0, nil
+	if tag.RowsAffected() > 0 {
+		return true, nil
+	}
+	var known bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM client_key WHERE form = $1 AND key = $2)`, sub.Form, ledgerKey(sub)).Scan(&known)
+	if err == nil && !known {
+		err = gone()
+	}
+	if err != nil {
+		return false, fmt.Errorf("take digest: %w", err)
+	}
+	return false, nil
 }
+
+// gone says that a submission is not here, or no longer.
+func gone() error { return fault.New(fault.NotFound, "We do not have this request any more.") }
 
 // target is the lead that a submission reaches, locked.
 type target struct {
@@ -125,10 +151,10 @@ func findTarget(ctx context.Context, tx pgx.Tx, form string, submission uuid.UUI
 	)
 	err := tx.QueryRow(ctx, `
 		SELECT l.id, l.id <> $1, l.pool, l.rep_id, l.attempt FROM lead l
-		WHERE l.id = coalesce((SELECT lead_id FROM touch WHERE id = $1), $1) AND l.form = $2 FOR UPDATE`,
+		WHERE l.id = coalesce((SELECT lead_id FROM touch WHERE id = $1), $1) AND l.form = $2 AND l.erased_at IS NULL FOR UPDATE`,
 		[16]byte(submission), form).Scan(&id, &t.alias, &t.pool, &t.rep, &t.attempt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return target{}, fault.New(fault.NotFound, "We do not have this request any more.")
+		return target{}, gone()
 	}
 	if err != nil {
 		return target{}, fmt.Errorf("find lead of submission: %w", err)
@@ -194,17 +220,11 @@ func (t target) answers(ctx context.Context, tx pgx.Tx) (lead.Answers, error) {
 	return a, nil
 }
 
-// record keeps the newer answers as they came and tells the stream, as the last statement of its transaction.
+// record notes that there was a change and tells the stream, as the last statement of its transaction. What was sent is in the payload
+// of the same id.
 func (t target) record(ctx context.Context, tx pgx.Tx, id uuid.UUID, c change) error {
-	payload, err := document(struct {
-		Submission uuid.UUID `json:"submission"`
-		lead.Answers
-	}{c.submission, c.sub.Answers()})
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO touch (id, lead_id, kind, correlation_id, payload) VALUES ($1, $2, 'amend', $3, $4::text::jsonb)`,
-		[16]byte(id), [16]byte(t.lead), c.sub.CorrelationID, payload)
+	_, err := tx.Exec(ctx, `INSERT INTO touch (id, lead_id, kind, correlation_id, payload) VALUES ($1, $2, 'amend', $3, '{}')`,
+		[16]byte(id), [16]byte(t.lead), c.sub.CorrelationID)
 	if err != nil {
 		return fmt.Errorf("record amendment: %w", err)
 	}

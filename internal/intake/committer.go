@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"leadline/internal/fault"
+	"leadline/internal/keyring"
 	"leadline/internal/lead"
 )
 
@@ -27,6 +28,7 @@ const (
 // waiting is a submission on its way through a writer.
 type waiting struct {
 	sub      *lead.Submission
+	payload  keyring.Envelope
 	done     chan outcome // buffered: a writer never waits for a caller who has left
 	attempts int
 }

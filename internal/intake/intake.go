@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/fault"
+	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
 )
@@ -31,7 +32,7 @@ const (
 	retryAfter  = time.Second
 )
 
-// Options are what a Service needs. DB, Secret and Now are required; every func may be nil.
+// Options are what a Service needs. DB, Secret, Now and Seal are required; every other func may be nil.
 type Options struct {
 	DB     *postgres.DB
 	Secret []byte // keys fingerprints and receipts; the same for all processes of one database
@@ -39,6 +40,9 @@ type Options struct {
 	Now    func() time.Time
 	NewID  func() uuid.UUID // UUIDv7 by default
 	Log    *slog.Logger
+
+	// Seal puts what was sent under a key of its own: (*keyring.Ring).Envelope. Without it, and when it fails, nothing is taken.
+	Seal func(ctx context.Context, plain, aad []byte) (keyring.Envelope, error)
 
 	Waiting        func() int  // leads of this process that wait for dispatch: the admission gate
 	Committed      func(n int) // after each batch, with the number of new leads: wakes dispatch
@@ -131,7 +135,11 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw) (Ac
 func (s *Service) store(ctx context.Context, sub *lead.Submission) (Accepted, error) {
 	ctx, cancel := context.WithTimeout(ctx, callerLimit)
 	defer cancel()
-	w := &waiting{sub: sub, done: make(chan outcome, 1)}
+	payload, err := s.sealed(ctx, sub.ID, sub, uuid.Nil) // here, where callers work side by side: a writer has better things to do
+	if err != nil {
+		return Accepted{}, err
+	}
+	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1)}
 	if err := s.enqueue(w); err != nil {
 		return Accepted{}, err
 	}

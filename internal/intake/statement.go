@@ -16,6 +16,8 @@ import (
 // repeated. The gap rule reads clock_timestamp() in the DO UPDATE list, which is evaluated under the row's lock. A fingerprint
 // keeps its lead while the gap since last_seen is shorter than the window of the submission at hand.
 //
+// Payloads stay out of d: it is copied twice on its way, and they are the widest of all. A replay places nothing and so keeps nothing.
+//
 // Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken.
 const commitStatement = `
 WITH d AS MATERIALIZED (
@@ -55,13 +57,13 @@ WITH d AS MATERIALIZED (
     RETURNING id, accepted_at
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
-    SELECT id, joined, 'repeat', correlation_id, jsonb_strip_nulls(jsonb_build_object(
-        'name', nullif(name, ''), 'email', nullif(email, ''), 'phone', nullif(phone, ''), 'company', nullif(company, ''),
-        'country', nullif(country, ''), 'region', nullif(region, ''), 'postal_code', nullif(postal_code, ''),
-        'product', nullif(product, ''), 'notes', nullif(notes, ''), 'fields', fields::jsonb, 'consent', consent::jsonb,
-        'context', context::jsonb))
-    FROM placed WHERE joined <> id
+    SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed WHERE joined <> id
     RETURNING id, lead_id, at
+), p AS (
+    INSERT INTO payload (submission, data_key, wrapped, sealed)
+    SELECT s.id, s.data_key, s.wrapped, s.sealed FROM unnest($1::uuid[], $28::bigint[], $29::bytea[], $30::bytea[])
+        AS s(id, data_key, wrapped, sealed)
+    WHERE s.id IN (SELECT id FROM placed)
 ), r AS MATERIALIZED (
     SELECT id, id AS joined, accepted_at AS at FROM l UNION ALL SELECT id, lead_id, at FROM t
 ), e AS MATERIALIZED (
@@ -97,6 +99,9 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		digests = make([][]byte, n)
 		windows = make([]int64, n)
 		demos   = make([]bool, n)
+		keys    = make([]int64, n)
+		wrapped = make([][]byte, n)
+		sealed  = make([][]byte, n)
 	)
 	for i := range texts {
 		texts[i] = make([]string, n)
@@ -111,13 +116,14 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		}
 		ids[i], fps[i], digests[i] = w.sub.ID, w.sub.Fingerprint, w.sub.Digest
 		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
+		keys[i], wrapped[i], sealed[i] = w.payload.KeyID, w.payload.Wrapped, w.payload.Sealed
 	}
-	args := make([]any, 0, 27)
+	args := make([]any, 0, 30)
 	args = append(args, ids)
 	for i := range texts {
 		args = append(args, texts[i])
 	}
-	return append(args, fps, digests, windows, node, demos), nil
+	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed), nil
 }
 
 // texted gives the text columns of one submission in the order of the statement.

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"leadline/internal/fault"
 	"leadline/internal/lead"
 )
 
@@ -46,10 +45,10 @@ func (s *Service) Status(ctx context.Context, form string, submission uuid.UUID)
 		SELECT l.stage, coalesce(r.name, ''), t.id IS NOT NULL, coalesce(l.claimed_at > coalesce(t.at, l.accepted_at), false),
 			clock_timestamp() - coalesce(t.at, l.accepted_at) > $3 * interval '1 second', coalesce(t.at, l.accepted_at)
 		FROM (SELECT $1::uuid AS id) s LEFT JOIN touch t ON t.id = s.id JOIN lead l ON l.id = coalesce(t.lead_id, s.id)
-		LEFT JOIN rep r ON r.id = l.rep_id WHERE l.form = $2`, [16]byte(submission), form, aliasSettles.Seconds()).
+		LEFT JOIN rep r ON r.id = l.rep_id WHERE l.form = $2 AND l.erased_at IS NULL`, [16]byte(submission), form, aliasSettles.Seconds()).
 		Scan(&stage, &rep, &alias, &fresh, &settled, &out.AcceptedAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Status{}, fault.New(fault.NotFound, "We do not have this request any more.")
+		return Status{}, gone()
 	}
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)

@@ -23,4 +23,5 @@ const (
 	EventChatUpdated EventKind = "chat_updated" // {connection}
 	EventChatRefused EventKind = "chat_refused" // {connection, reason}
 	EventRevealed    EventKind = "revealed"     // {account, audit_seq}: somebody looked at masked contact details; why is in the audit chain
+	EventErased      EventKind = "erased"       // {}: the person behind it was erased; whoever shows or keeps the contact drops it
 )

@@ -1,0 +1,82 @@
+package lead
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"leadline/internal/audit"
+	"leadline/internal/keyring"
+)
+
+// PayloadStore reads what visitors sent, byte for byte. Nobody reads it unrecorded.
+type PayloadStore struct {
+	db   *gorm.DB
+	open func(ctx context.Context, e keyring.Envelope, aad []byte) ([]byte, error)
+}
+
+// NewPayloadStore makes a PayloadStore on a database. open is (*keyring.Ring).OpenEnvelope.
+func NewPayloadStore(db *gorm.DB, open func(ctx context.Context, e keyring.Envelope, aad []byte) ([]byte, error)) *PayloadStore {
+	return &PayloadStore{db: db, open: open}
+}
+
+// payloadRow is a payload with what it belongs to.
+type payloadRow struct {
+	Submission uuid.UUID
+	Kind       string
+	At         time.Time
+	DataKey    int64
+	Wrapped    []byte
+	Sealed     []byte
+}
+
+const payloadsSQL = `
+SELECT p.submission, s.kind, s.at, p.data_key, p.wrapped, p.sealed
+FROM (SELECT id, 'first' AS kind, accepted_at AS at FROM lead WHERE id = ? UNION ALL SELECT id, kind, at FROM touch WHERE lead_id = ?) s
+JOIN payload p ON p.submission = s.id ORDER BY s.at, s.id`
+
+// Read gives everything that was sent for a lead, oldest first: the first submission, repeats and corrections, as far as it is still
+// kept. Aliases are resolved. It is recorded in the audit chain in the same transaction; what cannot be recorded is not read.
+// NotFound when there is no such lead; nothing for an erased person.
+func (s *PayloadStore) Read(ctx context.Context, id uuid.UUID) ([]Payload, error) {
+	id, err := NewStore(s.db).Resolve(ctx, Everything(), id)
+	if err != nil {
+		return nil, err
+	}
+	var found []Payload
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var rows []payloadRow
+		if err := tx.Raw(payloadsSQL, id, id).Scan(&rows).Error; err != nil {
+			return fmt.Errorf("read payloads of lead %s: %w", id, err)
+		}
+		if found, err = s.opened(ctx, rows); err != nil {
+			return err
+		}
+		_, err := audit.Append(ctx, tx, audit.Entry{
+			Action: audit.PayloadRead, ObjectKind: "lead", Object: id.String(), Detail: map[string]int{"submissions": len(found)},
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+func (s *PayloadStore) opened(ctx context.Context, rows []payloadRow) ([]Payload, error) {
+	found := make([]Payload, len(rows))
+	for i, r := range rows {
+		document, err := s.open(ctx, keyring.Envelope{KeyID: r.DataKey, Wrapped: r.Wrapped, Sealed: r.Sealed}, r.Submission[:])
+		if err != nil {
+			return nil, fmt.Errorf("open payload of submission %s: %w", r.Submission, err)
+		}
+		found[i] = Payload{Submission: r.Submission, Kind: r.Kind, At: r.At}
+		if err := found[i].read(document); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
