@@ -32,8 +32,9 @@ const (
 //
 // Random nonces of 96 bits bound what one AES-GCM key may safely do (2^32 times), and no process knows how often others used the
 // payload data key. So that key wraps nothing: each process derives a wrapping key from it with a random salt of 256 bits, takes
-// a new salt after 2^24 envelopes, and stores the salt with each. Two processes, or two copies of one virtual machine, never
-// share a wrapping key; under one, the odds that two nonces meet are below 2^-48; and the data key may be used without bound.
+// a new salt after 2^24 envelopes, and stores the salt with each. No two processes share a wrapping key; under one, the odds that
+// two random nonces meet are below 2^-48 (nonces are random and not counted, so that a copy of a virtual machine does not repeat
+// them); and the data key may be used without bound, so that only policy decides when it is rotated.
 type payloadWrapper struct {
 	keyID int64
 	salt  [saltSize]byte
@@ -87,7 +88,7 @@ func (w *payloadWrapper) envelope(plain, aad []byte) Envelope {
 
 	wrapped := append(append(make([]byte, 0, wrappedSize), w.salt[:]...), nonce...)
 	wrapped = w.aead.Seal(wrapped, nonce, key, wrapping(w.keyID, aad))
-	sealed := newGCM(key).Seal(make([]byte, 0, len(plain)+tagSize), onlyNonce[:], plain, content(w.keyID, aad))
+	sealed := newGCM(key).Seal(make([]byte, 0, len(plain)+tagSize), onlyNonce[:], plain, content(w.keyID, aad)) //nolint:gosec // the key is used this once
 	return Envelope{KeyID: w.keyID, Wrapped: wrapped, Sealed: sealed}
 }
 

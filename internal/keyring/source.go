@@ -90,23 +90,23 @@ func fileTrouble(path string, err error) error {
 func runKeyCommand(ctx context.Context, command []string, limit time.Duration) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	var out bytes.Buffer
+	var out limitedBuffer
 	cmd := exec.CommandContext(limited, command[0], command[1:]...) //nolint:gosec // the operator names the program
-	cmd.Stdout = &limitedWriter{to: &out, left: sourceLimit}
+	cmd.Stdout = &out
 	cmd.WaitDelay = time.Second // a child that holds the pipe does not hold us
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case limited.Err() != nil && ctx.Err() == nil:
 		return nil, fmt.Errorf("%s did not end within %s", command[0], limit)
+	case out.tooMuch:
+		return nil, fmt.Errorf("%s prints more than a key", command[0])
 	case errors.As(err, &exit):
 		return nil, fmt.Errorf("%s failed (%s); run it by hand to see why", command[0], exit.ProcessState)
-	case errors.Is(err, errTooMuch):
-		return nil, fmt.Errorf("%s prints more than a key", command[0])
 	case err != nil:
 		return nil, fmt.Errorf("%s cannot be run: %w", command[0], bare(err))
 	}
-	key, ok := decodeKey(out.Bytes())
+	key, ok := decodeKey(out.content.Bytes())
 	if !ok {
 		return nil, fmt.Errorf("%s does not print 32 bytes in base64", command[0])
 	}
@@ -127,17 +127,16 @@ func decodeKey(text []byte) ([]byte, bool) {
 	return key, err == nil && len(key) == config.KeySize
 }
 
-var errTooMuch = errors.New("too much output")
-
-type limitedWriter struct {
-	to   *bytes.Buffer
-	left int
+// limitedBuffer takes sourceLimit bytes and refuses more. The buffer is not embedded: its ReadFrom would go around the limit.
+type limitedBuffer struct {
+	content bytes.Buffer
+	tooMuch bool
 }
 
-func (w *limitedWriter) Write(p []byte) (int, error) {
-	if len(p) > w.left {
-		return 0, errTooMuch
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.content.Len()+len(p) > sourceLimit {
+		b.tooMuch = true
+		return 0, errors.New("too much output")
 	}
-	w.left -= len(p)
-	return w.to.Write(p)
+	return b.content.Write(p)
 }
