@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -225,7 +226,13 @@ var slackClasses = map[string]Class{
 	"message_not_found": Gone, "cant_update_message": Fixed, "edit_window_closed": Fixed,
 }
 
+// slackCode is how Slack writes a code. What looks otherwise is a sentence, which could quote the token or the lead.
+var slackCode = regexp.MustCompile(`^[a-z_]{1,60}$`)
+
 func slackError(code, retryAfter string) *Error {
+	if !slackCode.MatchString(code) {
+		code = "an error without a code"
+	}
 	if code == "ratelimited" || code == "rate_limited" {
 		return &Error{Class: Retry, Reason: code, After: slackRetryAfter(retryAfter)}
 	}
