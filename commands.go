@@ -67,6 +67,7 @@ func commands() []command {
 	}
 	all = append(all, userCommands()...)
 	all = append(all, secretCommands()...)
+	all = append(all, auditCommands()...)
 	return all
 }
 

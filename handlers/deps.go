@@ -25,6 +25,7 @@ type Deps struct {
 	Playbook  *playbook.Live
 	Accounts  *account.Store
 	Hub       *live.Hub
+	Audit     AuditDeps
 	Metrics   *telemetry.Metrics
 	PublicURL string // scheme and host, without a slash at the end
 	Now       func() time.Time

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/fault"
 	"leadline/internal/outbound"
 	"leadline/internal/postgres"
 )
@@ -184,6 +185,23 @@ func (a *Anchorer) anchor(ctx context.Context, now bool) error {
 		return fmt.Errorf("sign the end of the chain: %w", err)
 	}
 	return a.store(ctx, head)
+}
+
+// Head signs and stores the end of the chain now, wherever it is, and gives the newest anchor with the key that verifies it. The
+// destinations get it in the next round. A chain without rows is a NotFound fault.
+func (a *Anchorer) Head(ctx context.Context) (AnchorRecord, error) {
+	if err := a.anchor(ctx, true); err != nil {
+		return AnchorRecord{}, err
+	}
+	newest, err := a.newest(ctx)
+	if err != nil {
+		return newest, err
+	}
+	if newest.Seq == 0 {
+		return newest, fault.New(fault.NotFound, "The chain has no rows yet.")
+	}
+	newest.Public, err = a.publicKey(ctx, newest.KeyID)
+	return newest, err
 }
 
 // anchorLock is the advisory lock that makes anchors appear in the order of their rows.

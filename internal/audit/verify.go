@@ -32,6 +32,12 @@ type Finding struct {
 
 func (f Finding) String() string { return f.Text }
 
+// Key is a key that signed anchors.
+type Key struct {
+	ID     int64
+	Public ed25519.PublicKey
+}
+
 // Report is what a verification found.
 type Report struct {
 	From, To   int64 // the rows that were looked at; To is 0 when there are none
@@ -42,12 +48,22 @@ type Report struct {
 	Anchors    int          // signed heads that were checked, those in the table and those outside, each once
 	LastAnchor AnchorRecord // the newest one, the outside ones first; zero without any
 	Compared   bool         // there was something outside to compare with
+	Keys       []Key        // that signed them; compare their fingerprints with what was noted elsewhere
 	Findings   []Finding    // in the order in which they were found, maxFindings at most
 	More       int          // findings beyond those
 }
 
 // OK tells whether nothing is wrong.
 func (r *Report) OK() bool { return len(r.Findings) == 0 }
+
+func (r *Report) noteKey(id int64, key ed25519.PublicKey) {
+	for _, k := range r.Keys {
+		if k.ID == id && k.Public.Equal(key) {
+			return
+		}
+	}
+	r.Keys = append(r.Keys, Key{ID: id, Public: key})
+}
 
 const maxFindings = 1000
 

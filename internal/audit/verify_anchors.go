@@ -145,6 +145,7 @@ func (v *verifier) checkSignature(ctx context.Context, a AnchorRecord, where str
 		v.report.add(a.Seq, "The anchor of row %d %s was signed with another key %d than the one in the database.", a.Seq, where, a.KeyID)
 		key = a.Public
 	}
+	v.report.noteKey(a.KeyID, key)
 	if !a.signedBy(key) {
 		v.report.add(a.Seq, "The anchor of row %d %s has no valid signature.", a.Seq, where)
 	}
