@@ -337,11 +337,11 @@ func (a *API) people(ctx context.Context) (map[uuid.UUID]rep.Rep, error) {
 	return out, nil
 }
 
-// leadID reads the id in the address. What is no id names no lead.
+// leadID reads the id in the address. What is no id names no lead, and is answered like one that does not exist.
 func leadID(c *fiber.Ctx) (uuid.UUID, error) {
 	id, err := uuid.Parse(c.Params("id"))
 	if err != nil {
-		return uuid.Nil, fault.New(fault.NotFound, "There is no lead with this id.")
+		return uuid.Nil, fault.New(fault.NotFound, "This lead is not here. It may have been removed.")
 	}
 	return id, nil
 }

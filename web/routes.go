@@ -18,6 +18,7 @@ func (s *server) routes() []route {
 	visitor := handlers.NewVisitors(s.Handlers)
 	api := handlers.NewAPI(s.Handlers)
 	door := handlers.NewDoor(s.Handlers)
+	devices := handlers.NewDevices(s.Handlers)
 	health := handlers.NewHealth(s.Handlers)
 
 	const get, post, put, patch, head, options = fiber.MethodGet, fiber.MethodPost, fiber.MethodPut, fiber.MethodPatch, fiber.MethodHead, fiber.MethodOptions
@@ -42,6 +43,11 @@ func (s *server) routes() []route {
 		{get, "/signin/link/:token", door.LinkPage},
 		{post, "/signin/link/:token", door.UseLink},
 		{post, "/signout", door.SignOut},
+		{get, "/setup/:token", door.SetupPage},
+		{post, "/setup/:token", door.UseSetup},
+		{get, "/me/devices", devices.Page},
+		{post, "/me/devices/:id/end", devices.End},
+		{post, "/me/devices/end-others", devices.EndOthers},
 
 		// Programs
 		{get, "/v1/leads", api.Leads},
@@ -52,6 +58,7 @@ func (s *server) routes() []route {
 		{put, "/v1/reps/:email/presence", api.Presence},
 
 		// Machines that watch
+		{post, "/csp-report", newReports(s).Accept},
 		{get, "/healthz", health.Alive},
 		{get, "/readyz", health.Ready},
 		{get, "/metrics", health.Metrics},
