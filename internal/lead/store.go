@@ -44,16 +44,6 @@ type Decision struct {
 	Trace   json.RawMessage
 }
 
-// Touch is a later submission that joined a lead, or a correction of it.
-type Touch struct {
-	ID            uuid.UUID
-	LeadID        uuid.UUID
-	Kind          string // repeat or amend
-	CorrelationID string
-	At            time.Time
-	Answers       Answers
-}
-
 // Filter narrows a list of leads. Zero fields do not narrow. Cursor is what the page before returned.
 type Filter struct {
 	Form     string
@@ -299,35 +289,6 @@ func (s *Store) Decision(ctx context.Context, scope Scope, id uuid.UUID) (Decisi
 	return Decision{
 		Version: row.Version, Rule: row.Rule, Pool: row.Pool, RepID: row.RepID, At: row.At, Trace: json.RawMessage(row.Trace),
 	}, nil
-}
-
-// Touches gives what the same person sent later, oldest first. Aliases are resolved. NotFound when there is no such lead in scope.
-func (s *Store) Touches(ctx context.Context, scope Scope, id uuid.UUID) ([]Touch, error) {
-	id, err := s.Resolve(ctx, scope, id)
-	if err != nil {
-		return nil, err
-	}
-	var rows []struct {
-		ID            uuid.UUID
-		LeadID        uuid.UUID
-		Kind          string
-		CorrelationID string
-		At            time.Time
-		Payload       string
-	}
-	err = s.db.WithContext(ctx).Raw(`SELECT id, lead_id, kind, correlation_id, at, payload::text AS payload FROM touch
-		WHERE lead_id = ? ORDER BY at, id`, id).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("read touches: %w", err)
-	}
-	touches := make([]Touch, len(rows))
-	for i, r := range rows {
-		touches[i] = Touch{ID: r.ID, LeadID: r.LeadID, Kind: r.Kind, CorrelationID: r.CorrelationID, At: r.At}
-		if err := json.Unmarshal([]byte(r.Payload), &touches[i].Answers); err != nil {
-			return nil, fmt.Errorf("read touch: %w", err)
-		}
-	}
-	return touches, nil
 }
 
 // referenceDigits undoes Reference: eight base-32 digits to the last ten hexadecimal digits of the id.
