@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -14,7 +15,7 @@ import (
 // Render answers with a view, whose forms carry the token of the session. A status set before is kept.
 func Render(c *fiber.Ctx, view templ.Component) error {
 	c.Type("html", "utf-8")
-	return view.Render(views.WithCSRF(c.UserContext(), csrfOf(c)), c.Response().BodyWriter())
+	return view.Render(context.WithValue(c.UserContext(), views.CSRFKey{}, csrfOf(c)), c.Response().BodyWriter())
 }
 
 // renderSmall is Render for pages that are long, open to everybody and hold no secret that compression could betray: the hosted

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,10 +37,14 @@ func (s *site) second(text string, replace map[string]fiber.Handler) *site {
 	go func() { done <- server.Serve(listener) }()
 	s.t.Cleanup(func() {
 		s.client.CloseIdleConnections()
-		if err := server.Shutdown(s.t.Context()); err != nil {
-			s.t.Log(err) // its context has ended
+		limit, release := context.WithTimeout(context.WithoutCancel(s.t.Context()), 10*time.Second)
+		defer release()
+		if err := server.Shutdown(limit); err != nil {
+			s.t.Error(err)
 		}
-		<-done
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
 	})
 	return &other
 }
