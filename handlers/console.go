@@ -151,7 +151,7 @@ func (h *Console) meta(c *fiber.Ctx, title, use string, me *rep.Rep) views.PageM
 		p.Presence = &shown
 		now = now.In(zone(me.Timezone))
 	}
-	return views.PageMeta{Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now}
+	return views.PageMeta{Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May}
 }
 
 func presenceView(r rep.Rep) views.Presence {

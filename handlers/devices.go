@@ -31,7 +31,7 @@ func (d *Devices) Page(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	page := views.Devices{Meta: views.PageMeta{Title: "Your devices", Nav: "devices", Person: personView(who), Theme: c.Cookies("leadline_theme"), Now: now}}
+	page := views.Devices{Meta: views.PageMeta{Title: "Your devices", Nav: "devices", Person: personView(who), Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May}}
 	page.Ended, _ = strconv.Atoi(c.Query("ended"))
 	for _, s := range sessions {
 		page.Devices = append(page.Devices, views.Device{

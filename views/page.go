@@ -11,12 +11,18 @@ import (
 // PageMeta describes a page to its shell.
 type PageMeta struct {
 	Title  string // the h1 and, with the product's name, the document's title; never personal data
-	Nav    string // the current entry of the navigation: "live", "devices", or empty
+	Nav    string // the current entry of the navigation: "live", "audit", "devices", or empty
 	Person Person // who is signed in
 	Live   string // how the page uses the live stream: "console", "lead", or empty for not at all
 	Theme  string // light, dark, or empty: follow the system
 	Now    time.Time
+
+	// May tells whether the person may use a route, named like "GET /audit": the shell shows no way to what would be refused. Nil: may
+	// not.
+	May func(route string) bool
 }
+
+func (m PageMeta) may(route string) bool { return m.May != nil && m.May(route) }
 
 // Person is the signed-in person as the header shows them.
 type Person struct {

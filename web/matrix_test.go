@@ -283,7 +283,7 @@ func (p *prober) judge(one probe, status int, header http.Header) (want string, 
 		return "404", is(http.StatusNotFound)
 	}
 	if slices.Contains(one.from.roles, account.RoleRep) && one.from.rep == "" { // a rep's account without a rep
-		return "403, 404 or an empty page", is(http.StatusForbidden, http.StatusNotFound) || one.object == "" && is(http.StatusOK, http.StatusSeeOther, http.StatusUpgradeRequired)
+		return "403, 404 or an empty page", is(http.StatusForbidden, http.StatusNotFound) || one.object == "" && is(http.StatusOK, http.StatusSeeOther, http.StatusUnprocessableEntity, http.StatusUpgradeRequired)
 	}
 	if one.object == "" {
 		return "an answer", is(http.StatusOK, http.StatusSeeOther, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusUpgradeRequired)

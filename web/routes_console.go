@@ -9,6 +9,7 @@ import (
 // consoleRoutes is the part of the table for people who work here.
 func (s *server) consoleRoutes() []route {
 	console := handlers.NewConsole(s.Handlers)
+	record := handlers.NewAudit(s.Handlers)
 	const get, post = fiber.MethodGet, fiber.MethodPost
 	return []route{
 		{get, "/", toConsole},
@@ -23,6 +24,9 @@ func (s *server) consoleRoutes() []route {
 		{post, "/leads/:id/reveal", console.Reveal},
 		{post, "/live/next", console.Next},
 		{post, "/me/presence", console.Presence},
+		{get, "/audit", record.Page},
+		{post, "/audit.csv", record.Export},
+		{post, "/audit/verify", record.Check},
 	}
 }
 
