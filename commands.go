@@ -68,6 +68,7 @@ func commands() []command {
 	all = append(all, userCommands()...)
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
+	all = append(all, eraseCommands()...)
 	return all
 }
 

@@ -117,8 +117,16 @@ func (s *Service) Erase(ctx context.Context, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s.Committed()
+	s.tell(ctx)
 	return result, nil
+}
+
+// tell wakes the live streams, here and in other processes. A hint that is lost costs a moment, nothing else.
+func (s *Service) tell(ctx context.Context) {
+	s.Committed()
+	if _, err := s.DB.Jobs.Exec(ctx, `SELECT pg_notify('leadline', 'event')`); err != nil {
+		s.Log.WarnContext(ctx, "other processes were not told of an erasure", "error", err)
+	}
 }
 
 // maxRounds bounds how often leads are looked for that were committed while the person was being erased.

@@ -44,7 +44,7 @@ func (s *Service) ReplayMissing(ctx context.Context) (int, error) {
 	}
 	if len(missing) > 0 {
 		s.Log.WarnContext(ctx, "the database had not heard of some erasures; they were carried out again", "erasures", len(missing))
-		s.Committed()
+		s.tell(ctx)
 	}
 	return len(missing), nil
 }
