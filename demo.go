@@ -31,7 +31,7 @@ type demoShow struct {
 	on         bool // the live configuration is demo data
 	sandboxURL string
 	secrets    map[string]string // credentials of the demo's connections, by the name their reference gives
-	allow      []netip.Prefix    // how configured URLs may reach the sandbox
+	allow      []netip.AddrPort  // where the sandbox is: configured URLs may always reach it
 	trickle    func(ctx context.Context) error
 	end        func()
 }
@@ -73,7 +73,10 @@ func (c *call) startDemo(ctx context.Context, db *postgres.DB, secret []byte, lo
 		return demoShow{}, err
 	}
 	show.sandboxURL = "http://" + listener.Addr().String()
-	show.allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	if show.allow, err = addressOf(listener); err != nil {
+		_ = listener.Close()
+		return demoShow{}, err
+	}
 
 	server, err := sandbox.Open(sandbox.Options{
 		Now: c.now, Log: log, Journal: filepath.Join(c.cfg.DataDir, sandboxJournal),
@@ -156,8 +159,16 @@ func demoPassword(secret []byte, email string) string {
 	return strings.Join([]string{p[0:4], p[4:8], p[8:12], p[12:16]}, "-")
 }
 
-// greet tells a person at the terminal where everything is.
-func (c *call) greet(show demoShow) {
+func addressOf(listener net.Listener) ([]netip.AddrPort, error) {
+	at, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return nil, fmt.Errorf("read the sandbox's address: %w", err)
+	}
+	return []netip.AddrPort{at}, nil
+}
+
+// greet tells a person at the terminal where everything is. setup is the link for the first admin, if one is needed.
+func (c *call) greet(show demoShow, setup string) {
 	url := c.cfg.PublicURL.String()
 	fmt.Fprintf(c.stdout, "\nLeadline %s is ready.\n\n  Console      %s\n", version, url)
 	if show.on {
@@ -170,8 +181,9 @@ func (c *call) greet(show demoShow) {
 			fmt.Fprintf(c.stdout, "    %-6s %-32s password %s\n", person.Role, person.Email, demoPassword(secret, person.Email))
 		}
 		fmt.Fprint(c.stdout, "\n  Demo leads arrive now and then; --no-trickle turns them off, leadline demo remove deletes all demo data.\n")
-	} else {
-		fmt.Fprint(c.stdout, "\n  Add the first person who may sign in:  leadline user add --email YOU --role admin\n")
+	}
+	if setup != "" {
+		fmt.Fprintf(c.stdout, "\n  Become the first admin, once, within a day:\n    %s\n", setup)
 	}
 	if c.cfg.DatabaseURL == "" {
 		fmt.Fprintf(c.stdout, "  Data is kept in %s\n", c.cfg.DataDir)

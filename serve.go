@@ -19,9 +19,12 @@ import (
 
 	"leadline/handlers"
 	"leadline/internal/account"
+	"leadline/internal/audit"
 	"leadline/internal/crm"
 	"leadline/internal/dispatch"
+	"leadline/internal/erasure"
 	"leadline/internal/intake"
+	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/live"
 	"leadline/internal/notify"
@@ -64,6 +67,17 @@ func serve(ctx context.Context, c *call) error {
 	if err := c.prepareDatabase(ctx, db); err != nil {
 		return err
 	}
+	ring, err := c.openKeyring(ctx, db)
+	if err != nil {
+		return err
+	}
+	if err := ring.Ready(ctx); err != nil { // a wrong key stops the start; intake never waits for one
+		return err
+	}
+	// Before anybody is let in: a restored backup may hold people who were erased since.
+	if _, err := c.eraser(db, secret, log).ReplayMissing(ctx); err != nil {
+		return err
+	}
 	node, err := joinNode(ctx, db)
 	if err != nil {
 		return err
@@ -76,17 +90,45 @@ func serve(ctx context.Context, c *call) error {
 		}
 		defer show.stop()
 	}
-	p, err := c.assemble(ctx, db, node, secret, show, log)
+	p, err := c.assemble(ctx, foundation{db, node, ring, secret}, show, log)
 	if err != nil {
 		return err
 	}
-	return p.run(ctx, listener, func() { c.greet(show) })
+	setup, err := c.setupLink(ctx, db)
+	if err != nil {
+		return err
+	}
+	return p.run(ctx, listener, func() { c.greet(show, setup) })
+}
+
+// eraser makes the part that erases people.
+func (c *call) eraser(db *postgres.DB, secret []byte, log *slog.Logger) *erasure.Service {
+	return erasure.New(erasure.Options{DB: db, Secret: secret, List: c.cfg.ErasureList, TableOf: erasure.Tables(db), Log: log})
+}
+
+// setupLink is the link for the first admin; empty when there is one.
+func (c *call) setupLink(ctx context.Context, db *postgres.DB) (string, error) {
+	token, needed, err := account.NewStore(db.Gorm, c.now).SetupLink(ctx)
+	if err != nil || !needed {
+		return "", err
+	}
+	return c.cfg.PublicURL.String() + "/setup/" + token, nil
+}
+
+// foundation is what stands before the parts are made.
+type foundation struct {
+	db     *postgres.DB
+	node   *postgres.Node
+	ring   *keyring.Ring
+	secret []byte
 }
 
 // parts is everything that runs while serving.
 type parts struct {
 	log      *slog.Logger
 	node     *postgres.Node
+	ring     *keyring.Ring
+	anchors  *audit.Anchorer
 	playbook *playbook.Live
 	intake   *intake.Service
 	dispatch *dispatch.Service
@@ -99,13 +141,15 @@ type parts struct {
 }
 
 // assemble makes the parts and ties them together; nothing runs yet.
-func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Node, secret []byte, show demoShow, log *slog.Logger) (*parts, error) {
+func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *slog.Logger) (*parts, error) {
+	db, node, ring := f.db, f.node, f.ring
 	metrics := telemetry.NewMetrics()
 	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
-	accounts := account.NewStore(db.Gorm, c.now)
-	p := &parts{log: log, node: node, trickle: show.trickle}
+	accounts := account.NewStore(db.Gorm, c.now).WithSecret(f.secret)
+	p := &parts{log: log, node: node, ring: ring, trickle: show.trickle}
 
 	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
+	p.playbook.UseSecrets(ring.Secrets().Lookup)
 	if err := p.playbook.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("load the live configuration: %w", err)
 	}
@@ -123,8 +167,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 
 	// The store hands failed writes to River, whose worker needs the writer, which needs the store: the ring closes here.
 	outboxStore := outbox.NewStore(func(ctx context.Context, tx pgx.Tx, refs []outbox.Ref) error { return p.jobs.Enqueue(ctx, tx, refs) })
-	allowed := append(c.cfg.OutboundAllow, show.allow...)
-	client := outbound.New(outbound.Options{Allow: allowed})
+	client := outbound.New(outbound.Options{Allow: c.cfg.OutboundAllow, AllowHost: show.allow})
 	// A commit may have changed what a console or a chat card shows.
 	committed := func() {
 		p.hub.Wake()
@@ -140,6 +183,12 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, OnCommit: p.hub.Wake, Metrics: metrics,
 	})
 	var err error
+	p.anchors, err = audit.NewAnchorer(audit.AnchorerOptions{
+		DB: db, Destinations: c.cfg.AuditAnchor, Dir: c.cfg.DataDir, Sign: ring.Sign, PublicKey: ring.PublicKey, HTTP: client, Now: c.now, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
@@ -154,7 +203,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		OnClaimed: p.writer.Submit,
 	})
 	p.intake = intake.New(intake.Options{
-		DB: db, Secret: secret, Node: node.ID(), Now: c.now, NewID: newID, Log: log,
+		DB: db, Secret: f.secret, Seal: ring.Envelope, Node: node.ID(), Now: c.now, NewID: newID, Log: log,
 		Waiting: p.dispatch.Waiting, Committed: p.dispatch.Wake, BatchCommitted: metrics.CommitBatch, EventsWritten: p.hub.Wake,
 		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
 		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {
@@ -168,6 +217,7 @@ func (c *call) assemble(ctx context.Context, db *postgres.DB, node *postgres.Nod
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Audit: handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
 	})
 	return p, err
@@ -179,7 +229,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {
@@ -190,6 +240,10 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
 	group.Go(func() error { return p.web.Serve(listener) })
+	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAnchors()
+	anchored := make(chan error, 1)
+	go func() { anchored <- p.anchors.Run(anchorCtx) }()
 	if p.trickle != nil {
 		group.Go(func() error { return p.trickle(ctx) })
 	}
@@ -209,7 +263,8 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		stopped = errors.Join(stopped, err)
 	}
-	return errors.Join(stopped, p.node.Leave(limit))
+	stopAnchors() // after all who write to the audit chain
+	return errors.Join(stopped, <-anchored, p.node.Leave(limit))
 }
 
 // prepareDatabase brings the schema up to date (or checks it) and refuses a server that could lose an acknowledged lead.

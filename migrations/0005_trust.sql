@@ -98,7 +98,6 @@ CREATE TABLE data_key (
 CREATE UNIQUE INDEX data_key_current ON data_key (purpose) WHERE retired_at IS NULL;
 
 -- Credentials of connections, sealed under a data key.
-CREATE SEQUENCE secret_revision AS bigint;
 CREATE TABLE secret (
     name       text PRIMARY KEY,
     data_key   bigint NOT NULL REFERENCES data_key,

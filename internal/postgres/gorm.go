@@ -3,9 +3,6 @@ package postgres
 import (
 	"database/sql"
 	"fmt"
-	"log"
-	"os"
-	"time"
 
 	driver "gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -20,13 +17,9 @@ func openGorm(db *sql.DB) (*gorm.DB, error) {
 		SkipDefaultTransaction: true, // one statement is atomic by itself; several go into a transaction on purpose
 		TranslateError:         true, // gorm.ErrDuplicatedKey instead of a driver's error
 		DisableAutomaticPing:   true, // the pool has answered a moment ago
-		Logger: logger.New(log.New(os.Stderr, "", log.LstdFlags), logger.Config{
-			LogLevel:      logger.Error,
-			SlowThreshold: time.Second,
-			// GORM prints the values of a statement that fails; names and e-mail addresses must not reach a log.
-			ParameterizedQueries:      true,
-			IgnoreRecordNotFoundError: true,
-		}),
+		// GORM prints the values of a statement that fails (after Raw and Scan even if told not to), and names and addresses must not
+		// reach a log. Its errors come back to the caller, who logs them once.
+		Logger: logger.Discard,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the object mapper: %w", err)
