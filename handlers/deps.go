@@ -21,6 +21,7 @@ type Deps struct {
 	Intake    *intake.Service
 	Dispatch  *dispatch.Service
 	Leads     *lead.Store
+	Payloads  *lead.PayloadStore
 	Reps      *rep.Store
 	Playbook  *playbook.Live
 	Accounts  *account.Store

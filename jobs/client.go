@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"leadline/internal/crm"
+	"leadline/internal/keyring"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 )
@@ -40,6 +41,7 @@ const (
 type Options struct {
 	DB     *postgres.DB
 	Writer *crm.Writer
+	Seal   func(ctx context.Context, plain, aad []byte) (keyring.Envelope, error) // (*keyring.Ring).Envelope; nil: no payload is sealed afterwards
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -57,6 +59,11 @@ func New(o Options) (*Client, error) {
 	river.AddWorker(workers, &crmWriteWorker{writer: o.Writer})
 	river.AddWorker(workers, &expireLedgerWorker{pool: o.DB.Jobs})
 	river.AddWorker(workers, &adoptOrphansWorker{pool: o.DB.Jobs, enqueue: c.Enqueue})
+	every := []*river.PeriodicJob{periodic(time.Hour, expireLedgerArgs{}), periodic(5*time.Minute, adoptOrphansArgs{})}
+	if o.Seal != nil {
+		river.AddWorker(workers, &sealPayloadsWorker{pool: o.DB.Jobs, seal: o.Seal})
+		every = append(every, periodic(time.Hour, sealPayloadsArgs{}))
+	}
 	made, err := river.NewClient(riverpgxv5.New(o.DB.Jobs), &river.Config{
 		Queues: map[string]river.QueueConfig{
 			queueCRM:           {MaxWorkers: crmWorkers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
@@ -69,10 +76,7 @@ func New(o Options) (*Client, error) {
 		CompletedJobRetentionPeriod: keepCompleted,
 		ErrorHandler:                &errorHandler{log: o.Log},
 		Logger:                      slog.New(atLeastWarn{o.Log.Handler()}),
-		PeriodicJobs: []*river.PeriodicJob{
-			periodic(time.Hour, expireLedgerArgs{}),
-			periodic(5*time.Minute, adoptOrphansArgs{}),
-		},
+		PeriodicJobs:                every,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare the job queue: %w", err)

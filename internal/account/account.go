@@ -26,15 +26,17 @@ const (
 )
 
 // Scopes are what an API token can be allowed.
-var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopeSimulate, ScopeMetricsRead}
+var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeSimulate, ScopeMetricsRead}
 
-// The scopes. ScopeLeadsReveal unmasks contact details; ScopeLeadsAct claims, records outcomes and sets presence.
+// The scopes. ScopeLeadsReveal unmasks contact details; ScopePayloadsRead gives what was sent, byte for byte; ScopeLeadsAct claims,
+// records outcomes and sets presence.
 const (
-	ScopeLeadsRead   = "leads:read"
-	ScopeLeadsAct    = "leads:act"
-	ScopeLeadsReveal = "leads:reveal"
-	ScopeSimulate    = "routing:simulate"
-	ScopeMetricsRead = "metrics:read"
+	ScopeLeadsRead    = "leads:read"
+	ScopeLeadsAct     = "leads:act"
+	ScopeLeadsReveal  = "leads:reveal"
+	ScopePayloadsRead = "payloads:read"
+	ScopeSimulate     = "routing:simulate"
+	ScopeMetricsRead  = "metrics:read"
 )
 
 // How long things last, by the database's clock. Only what a person does counts as activity: no poll, no socket, no refresh.

@@ -150,6 +150,8 @@ INSERT INTO contact (lead_id) SELECT id FROM lead;
 INSERT INTO client_key (form, key, submission, fingerprint, digest) SELECT 'demo', 'lead ' || id, id, '\x', '\x' FROM lead;
 INSERT INTO touch (id, lead_id, kind, payload) SELECT ('1' || substr(id::text, 2))::uuid, id, 'repeat', '{}' FROM lead;
 INSERT INTO client_key (form, key, submission, fingerprint, digest) SELECT 'demo', 'touch ' || id, id, '\x', '\x' FROM touch;
+INSERT INTO payload (submission, data_key, wrapped, sealed) SELECT id, 1, ''::bytea, ''::bytea FROM lead UNION ALL SELECT id, 1, '', '' FROM touch;
+INSERT INTO reveal (id, lead_id, account_id, audit_seq, until) SELECT id, id, id, 1, now() FROM lead;
 INSERT INTO fingerprint (fp, lead_id, last_seen) SELECT decode(md5(id::text), 'hex'), id, now() FROM lead;
 INSERT INTO decision (lead_id, version, rule, pool, trace) SELECT id, CASE WHEN id::text LIKE '%3' THEN 2 ELSE 1 END, 'r', 'mixed', '{}' FROM lead;
 INSERT INTO offer (lead_id, attempt, kind, pool, cause) SELECT id, 1, 'pool', 'mixed', 'first' FROM lead;
@@ -169,7 +171,10 @@ func TestRemove_TakesAllOfTheDemoAndNothingElse(t *testing.T) {
 		`lead`:    "00000000-0000-0000-0000-000000000003",
 		`contact`: "00000000-0000-0000-0000-000000000003",
 		`(SELECT key AS lead_id FROM client_key) AS k`: "lead 00000000-0000-0000-0000-000000000003, touch 10000000-0000-0000-0000-000000000003",
-		`touch`:       "00000000-0000-0000-0000-000000000003",
+		`touch`: "00000000-0000-0000-0000-000000000003",
+		`(SELECT submission AS lead_id FROM payload) AS p`: "00000000-0000-0000-0000-000000000003, 10000000-0000-0000-0000-000000000003",
+		`(SELECT action AS lead_id FROM audit) AS a`:       "demo.removed, demo.removed",
+		`reveal`:      "00000000-0000-0000-0000-000000000003",
 		`fingerprint`: "00000000-0000-0000-0000-000000000003",
 		`decision`:    "00000000-0000-0000-0000-000000000003",
 		`offer`:       "00000000-0000-0000-0000-000000000003",

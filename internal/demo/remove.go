@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"leadline/internal/audit"
 	"leadline/internal/postgres"
 )
 
@@ -18,8 +19,9 @@ const removeAttempts = 5
 const deadlockDetected = "40P01"
 
 // Remove deletes everything marked as demo data in one transaction: leads taken while a demo configuration was live, with all that
-// belongs to them; demo reps, accounts and configuration versions. A demo rep whom a remaining lead names is kept but no longer
-// active. The event stream keeps its counter, so consoles that are open notice nothing but the leads' absence.
+// belongs to them, what was sent included; demo reps, accounts and configuration versions. A demo rep whom a remaining lead names is
+// kept but no longer active. The event stream keeps its counter, so consoles that are open notice nothing but the leads' absence; the
+// audit chain keeps all it says, and says this too.
 func Remove(ctx context.Context, pool *pgxpool.Pool) error {
 	for attempt := 1; ; attempt++ {
 		err := postgres.InTx(ctx, pool, func(tx pgx.Tx) error { return remove(ctx, tx) })
@@ -40,6 +42,8 @@ var removeSteps = []struct{ what, sql string }{
 	{"lock pools", `SELECT FROM pool_state ORDER BY pool FOR UPDATE`},
 	{"delete keys", `DELETE FROM client_key WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
 	{"delete fingerprints", `DELETE FROM fingerprint WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete payloads", `DELETE FROM payload WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
+	{"delete reveals", `DELETE FROM reveal WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
@@ -63,11 +67,16 @@ var removeSteps = []struct{ what, sql string }{
 }
 
 func remove(ctx context.Context, tx pgx.Tx) error {
+	var leads int
 	for _, step := range removeSteps {
 		// Without prepared statements: the temporary table is another one each time.
 		if _, err := tx.Exec(ctx, step.sql, pgx.QueryExecModeExec); err != nil {
 			return fmt.Errorf("%s of the demo: %w", step.what, err)
 		}
 	}
-	return nil
+	if err := tx.QueryRow(ctx, `SELECT count(*) FROM demo_lead`, pgx.QueryExecModeExec).Scan(&leads); err != nil {
+		return fmt.Errorf("count leads of the demo: %w", err)
+	}
+	_, err := audit.AppendTx(ctx, tx, audit.Entry{Action: audit.DemoRemoved, ObjectKind: "demo", Detail: map[string]int{"leads": leads}})
+	return err
 }

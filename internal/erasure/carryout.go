@@ -65,9 +65,10 @@ type step struct{ what, sql string }
 // steps run once the leads are locked.
 var steps = []step{
 	{"contacts", `DELETE FROM contact WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
+	// Before the payloads: whoever seals an old one holds the submission's row, and what it stores is seen once that is had.
+	{"later submissions", `UPDATE touch SET payload = '{}', correlation_id = id::text WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	// The payload's own key is in its row, wrapped: with the row it is destroyed.
 	{"payloads", `DELETE FROM payload WHERE submission = ANY($2) AND $1::uuid[] IS NOT NULL`},
-	{"later submissions", `UPDATE touch SET payload = '{}', correlation_id = id::text WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	// An open offer ends without a loser. The words with which somebody passed may be about the person.
 	{"offers", `UPDATE offer SET state = CASE WHEN state = 'open' THEN 'withdrawn' ELSE state END,
 			ended_at = CASE WHEN state = 'open' THEN clock_timestamp() ELSE ended_at END,

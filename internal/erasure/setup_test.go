@@ -214,7 +214,7 @@ func (h *human) raw(key string) lead.Raw {
 	}
 	raw := lead.Raw{
 		Name: privacy.Text("Anna " + h.tag), Email: privacy.Text(h.email), Phone: privacy.Text(h.phone), Company: privacy.Text(h.tag + " GmbH"),
-		Notes: privacy.Text("call " + h.tag), Country: "DE", PostalCode: fmt.Sprintf("10%03d-%d", h.n%1000, 7700000+h.n), Product: "for " + h.tag,
+		Notes: privacy.Text("call " + h.tag), Country: "DE", PostalCode: fmt.Sprintf("10%03d-QX%d", h.n%1000, 7700000+h.n), Product: "for " + h.tag,
 		Region: "quarter of " + h.tag,
 		Fields: map[string]privacy.Text{"seats": privacy.Text("seat " + h.tag)}, Context: context, CorrelationID: "corr-" + h.tag + "." + key,
 		ClientKey: fmt.Sprintf("key-%s-%022s", h.tag, key), BodyType: "application/json",
@@ -227,7 +227,7 @@ func (h *human) raw(key string) lead.Raw {
 // words are what must not be found any more, in small letters.
 func (h *human) words() []string {
 	return []string{
-		strings.ToLower(h.tag), strings.ToLower(url.QueryEscape(h.email)), strings.TrimPrefix(h.phone, "+49"), fmt.Sprint(7700000 + h.n),
+		strings.ToLower(h.tag), strings.ToLower(url.QueryEscape(h.email)), strings.TrimPrefix(h.phone, "+49"), fmt.Sprintf("qx%d", 7700000+h.n), // no hex number, of which there are many
 	}
 }
 

@@ -40,9 +40,9 @@ JOIN payload p ON p.submission = s.id ORDER BY s.at, s.id`
 
 // Read gives everything that was sent for a lead, oldest first: the first submission, repeats and corrections, as far as it is still
 // kept. Aliases are resolved. It is recorded in the audit chain in the same transaction; what cannot be recorded is not read.
-// NotFound when there is no such lead; nothing for an erased person.
-func (s *PayloadStore) Read(ctx context.Context, id uuid.UUID) ([]Payload, error) {
-	id, err := NewStore(s.db).Resolve(ctx, Everything(), id)
+// NotFound when there is no such lead in scope; nothing for an erased person.
+func (s *PayloadStore) Read(ctx context.Context, scope Scope, id uuid.UUID) ([]Payload, error) {
+	id, err := NewStore(s.db).Resolve(ctx, scope, id)
 	if err != nil {
 		return nil, err
 	}

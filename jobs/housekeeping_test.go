@@ -1,0 +1,138 @@
+package jobs_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"leadline/internal/config"
+	"leadline/internal/crm"
+	"leadline/internal/keyring"
+	"leadline/internal/lead"
+	"leadline/internal/outbox"
+	"leadline/internal/postgres"
+	"leadline/internal/postgres/pgtest"
+	"leadline/jobs"
+)
+
+// house is a database whose periodic jobs run when clean is called.
+type house struct {
+	t    *testing.T
+	db   *postgres.DB
+	ring *keyring.Ring
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, db: pgtest.New(t)}
+	master, err := keyring.ReadMaster(t.Context(), make([]byte, 32), config.KeySource{}, config.KeySource{})
+	if err == nil {
+		h.ring, err = keyring.Open(t.Context(), h.db, master)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// clean starts the jobs and waits until those of a kind have run once.
+func (h *house) clean(kind string) {
+	h.t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	writer := crm.NewWriter(crm.Options{DB: h.db, Store: outbox.NewStore(nil), Now: time.Now, Log: log, Connections: func() []outbox.Connection { return nil }})
+	client, err := jobs.New(jobs.Options{DB: h.db, Writer: writer, Seal: h.ring.Envelope, Now: time.Now, Log: log})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := client.Start(context.WithoutCancel(h.t.Context())); err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() {
+		if err := client.Stop(context.WithoutCancel(h.t.Context())); err != nil {
+			h.t.Error(err)
+		}
+	}()
+	limit, tick := time.NewTimer(20*time.Second), time.NewTicker(10*time.Millisecond)
+	defer limit.Stop()
+	defer tick.Stop()
+	for h.count(`SELECT count(*) FROM river_job WHERE kind = $1 AND state = 'completed'`, kind) == 0 {
+		select {
+		case <-limit.C:
+			h.t.Fatalf("%s did not run", kind)
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *house) count(sql string, args ...any) (n int) {
+	h.t.Helper()
+	if err := h.db.Jobs.QueryRow(h.t.Context(), sql, args...).Scan(&n); err != nil {
+		h.t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+func (h *house) exec(sql string, args ...any) {
+	h.t.Helper()
+	if _, err := h.db.Jobs.Exec(h.t.Context(), sql, args...); err != nil {
+		h.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// idOf is a UUIDv7 of some time ago, made by hand.
+const idOf = `(lpad(to_hex((extract(epoch FROM clock_timestamp() - $1::interval) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid`
+
+func TestExpire_RemovesWhatIsThirtyDaysOldAndNothingElse(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for age, kept := range map[string]bool{"29 days 23 hours": true, "30 days 1 hour": false} {
+		h.exec(`INSERT INTO payload (submission, data_key, wrapped, sealed) SELECT `+idOf+`, CASE WHEN $2 THEN 1 ELSE 0 END, 'w', 's' FROM generate_series(1, 2500) n`, age, kept)
+		h.exec(`INSERT INTO client_key (form, key, submission, fingerprint, digest, created_at)
+			SELECT $2::boolean::text, n::text, gen_random_uuid(), repeat('f', 200)::bytea, 'd', clock_timestamp() - $1::interval FROM generate_series(1, 20000) n`, age, kept)
+		h.exec(`INSERT INTO fingerprint (fp, lead_id, last_seen) SELECT convert_to($2::boolean::text || n, 'UTF8'), gen_random_uuid(), clock_timestamp() - $1::interval
+			FROM generate_series(1, 20000) n`, age, kept)
+	}
+	h.exec(`INSERT INTO account (id, email) VALUES (gen_random_uuid(), 'mia@example.com')`)
+	h.exec(`INSERT INTO session (token_hash, account_id, last_seen_at) SELECT sha256(n::text::bytea), a.id, clock_timestamp() - n * interval '20 days' FROM account a, generate_series(1, 2) n`)
+	h.exec(`INSERT INTO signin_link (token_hash, account_id, expires_at) SELECT sha256(n::text::bytea), a.id, clock_timestamp() - n * interval '20 hours' FROM account a, generate_series(1, 2) n`)
+	h.clean("expire_ledger")
+	for table, want := range map[string]int{
+		"payload WHERE data_key = 1": 2500, "client_key WHERE form = 'true'": 20000, "fingerprint WHERE fp > 'g'": 20000,
+		"payload": 2500, "client_key": 20000, "fingerprint": 20000, "session": 1, "signin_link": 1,
+	} {
+		if n := h.count(`SELECT count(*) FROM ` + table); n != want {
+			t.Errorf("%s: %d rows, want %d", table, n, want)
+		}
+	}
+}
+
+func TestSealPayloads_MovesWhatWasInClear(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	id := uuid.Must(uuid.NewV7())
+	h.exec(`INSERT INTO lead (id, correlation_id, form, intent, node, dispatch_lease) VALUES ($1, 'c', 'demo', 'high', 1, now())`, id)
+	h.exec(`INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
+		SELECT `+idOf+`, $2, CASE WHEN n % 2 = 0 THEN 'repeat' ELSE 'amend' END, 'c' || n, CASE WHEN n % 10 = 0 THEN '{}' ELSE jsonb_build_object('name', 'Anna ' || n) END
+		FROM generate_series(1, 1200) n`, "1 hour", id)
+	for range 2 {
+		h.clean("seal_payloads")
+	}
+	if n := h.count(`SELECT count(*) FROM touch WHERE payload <> '{}'`); n != 0 {
+		t.Errorf("%d touches in clear", n)
+	}
+	kept, err := lead.NewPayloadStore(h.db.Gorm, h.ring.OpenEnvelope).Read(t.Context(), lead.Everything(), id)
+	if err != nil || len(kept) != 1080 {
+		t.Fatalf("%d payloads, %v", len(kept), err)
+	}
+	for _, p := range kept {
+		if want := `{"name": "Anna ` + p.CorrelationID.Plain()[1:] + `"}`; p.Body.Plain() != want || p.ContentType != "application/json" {
+			t.Errorf("%s: %q", p.CorrelationID.Plain(), p.Body.Plain())
+		}
+	}
+	if n := h.count(`SELECT count(*) FROM river_job WHERE args <> '{}'`); n != 0 {
+		t.Errorf("%d jobs hold more than nothing", n)
+	}
+}
