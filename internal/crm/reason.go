@@ -30,10 +30,10 @@ func codes(answer []byte, w Write) string {
 	if json.Unmarshal(answer, &document) != nil {
 		return ""
 	}
-	personal := wordsOf(w)
+	personal := personalOf(w)
 	var kept []string
 	collect(document, "", func(text string) {
-		if len(kept) < codesMost && isCode(text) && !personal[strings.ToLower(text)] && !slices.Contains(kept, text) {
+		if len(kept) < codesMost && isCode(text) && !personal.within(strings.ToLower(text)) && !slices.Contains(kept, text) {
 			kept = append(kept, text)
 		}
 	})
@@ -82,21 +82,33 @@ func isCode(s string) bool {
 	return digits < len(s)
 }
 
-// wordsOf are the words of the lead itself: none of them is a code, even if it looks like one.
-func wordsOf(w Write) map[string]bool {
+// personal is what a lead says, in small letters: the whole of it, and its words.
+type personal struct {
+	text  string
+	words []string
+}
+
+// wordLeast is how long a word must be to make a code suspicious that holds it; shorter ones are in every code.
+const wordLeast = 4
+
+func personalOf(w Write) personal {
 	c := w.Contact
-	words := map[string]bool{}
 	values := []string{c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), w.Lead.PostalCode, w.Lead.EmailDomain}
 	for _, value := range c.Fields {
 		values = append(values, value.Plain())
 	}
-	for _, value := range values {
-		words[strings.ToLower(value)] = true
-		for _, word := range strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
-			words[word] = true
+	p := personal{text: strings.ToLower(strings.Join(values, "\x00"))}
+	for _, word := range strings.FieldsFunc(p.text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if len(word) >= wordLeast {
+			p.words = append(p.words, word)
 		}
 	}
-	return words
+	return p
+}
+
+// within tells a code that is a piece of what the lead says, or holds a word of it.
+func (p personal) within(code string) bool {
+	return strings.Contains(p.text, code) || slices.ContainsFunc(p.words, func(word string) bool { return strings.Contains(code, word) })
 }
 
 // transportReason says what happened to a connection without the address, which may hold credentials.

@@ -35,7 +35,7 @@ type webhook struct {
 
 func newWebhook(c outbox.Connection, client *outbound.Client, now func() time.Time) (*webhook, error) {
 	address, err := url.Parse(c.BaseURL)
-	if err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https") {
+	if err != nil || outbound.CheckURL(address) != nil {
 		return nil, errors.New("base_url is not an http or https address")
 	}
 	key, err := webhookKey(c.Secret)
@@ -181,6 +181,8 @@ func recordOf(answer []byte) Record {
 // a webhook that makes no difference, because its receiver knows the repeat by its id.
 func transportError(err error) *Error {
 	switch {
+	case errors.Is(err, outbound.ErrURL):
+		return &Error{Class: Pause, Reason: "base_url is not a usable address"}
 	case errors.Is(err, outbound.ErrForbidden):
 		return &Error{Class: Pause, Reason: "base_url leads to a private address that is not in LEADLINE_OUTBOUND_ALLOW"}
 	case errors.Is(err, context.DeadlineExceeded):

@@ -72,6 +72,8 @@ func TestRefusal_IsKeptWithoutThePerson(t *testing.T) {
 		`{"error":"Byron","code":"de99","message":"invalid"}`:                                                  "",
 		`{"errors":[{"code":"INVALID_EMAIL","field":"email","message":"\u0041da Byr"},{"code":"too_long"}]}`:   " (INVALID_EMAIL, email, too_long)",
 		`{"code":"49301112"}`: "",
+		`{"code":"Byr"}`:      "",
+		`{"code":"no_byron"}`: "",
 		`<html>Ada Byron`:     "",
 		``:                    "",
 	} {

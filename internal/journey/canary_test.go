@@ -51,14 +51,14 @@ type planted struct{ name, email, phone, company, notes string }
 func plant(n int) planted {
 	return planted{
 		name: fmt.Sprintf("Kanari%02dQuux Vogel%02dZyx", n, n), email: fmt.Sprintf("kanari%02dq@acme.example", n), phone: fmt.Sprintf("+4930790%02d731", n),
-		company: fmt.Sprintf("Piepmatz%02d GmbH", n), notes: fmt.Sprintf("Zwitscher%02dnote, call after six", n),
+		company: fmt.Sprintf("Pm%02dPiepmatz GmbH", n), notes: fmt.Sprintf("Zwitscher%02dnote, call after six", n),
 	}
 }
 
 // marks are what is searched for: the telling part of each value, as it could appear cut or escaped.
 func (p planted) marks() []string {
 	first, last, _ := strings.Cut(p.name, " ")
-	return []string{first, last, p.email[:10], p.phone[4:], p.company[:10], p.notes[:15]}
+	return []string{first, last, p.email[:10], p.phone[4:], p.company[:6], p.notes[:11]}
 }
 
 func (p planted) json() map[string]any {

@@ -43,7 +43,7 @@ type slack struct {
 func newSlack(c outbox.Connection, client *outbound.Client, public string) (*slack, error) {
 	address, err := url.Parse(c.BaseURL)
 	switch {
-	case err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https"):
+	case err != nil || outbound.CheckURL(address) != nil:
 		return nil, errors.New("base_url is not an http or https address")
 	case c.Channel == "":
 		return nil, errors.New("no channel is configured")
@@ -187,6 +187,9 @@ func (s *slack) call(ctx context.Context, method string, args map[string]any) (s
 	req.Header.Set("Authorization", "Bearer "+s.token.Plain())
 	resp, err := s.http.Do(req)
 	if err != nil {
+		if errors.Is(err, outbound.ErrURL) {
+			return answer, &Error{Class: Pause, Reason: "base_url is not a usable address"}
+		}
 		if errors.Is(err, outbound.ErrForbidden) {
 			return answer, &Error{Class: Pause, Reason: "base_url leads to a private address that is not in LEADLINE_OUTBOUND_ALLOW"}
 		}
