@@ -61,6 +61,9 @@ func TestAPI_ProgramsWorkALeadFromOfferToOutcome(t *testing.T) {
 	expect(t, "claim again", again, http.StatusOK)
 	lost := call(http.MethodPost, path+"/claim", `{"rep":"ben@example.com"}`)
 	expect(t, "claim by another", lost, http.StatusConflict)
+	if lost.json(t)["stage"] != "claimed" || lost.json(t)["pool"] != "global" {
+		t.Errorf("the loser is not told where the lead is: %s", lost.body)
+	}
 	if winner, _ := lost.json(t)["winner"].(map[string]any); winner["email"] != "sam@example.com" {
 		t.Errorf("the loser is told %s", lost.body)
 	}
