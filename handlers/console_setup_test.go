@@ -18,8 +18,10 @@ import (
 
 	"leadline/handlers"
 	"leadline/internal/account"
+	"leadline/internal/config"
 	"leadline/internal/dispatch"
 	"leadline/internal/intake"
+	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/live"
 	"leadline/internal/outbox"
@@ -92,8 +94,13 @@ func openOffice(t *testing.T) *office {
 		Outbox:   outbox.NewStore(func(context.Context, pgx.Tx, []outbox.Ref) error { return nil }),
 		Snapshot: func() dispatch.Snapshot { return dispatch.Snapshot{Table: book.Current().Table} },
 	})
+	master, err := keyring.ReadMaster(ctx, make([]byte, 32), config.KeySource{}, config.KeySource{})
+	must(t, err)
+	ring, err := keyring.Open(ctx, db, master)
+	must(t, err)
+	must(t, ring.Ready(ctx))
 	in := intake.New(intake.Options{
-		DB: db, Secret: make([]byte, 32), Node: node.ID(), Now: time.Now, Log: log,
+		DB: db, Secret: make([]byte, 32), Node: node.ID(), Now: time.Now, Log: log, Seal: ring.Envelope,
 		Committed: dispatcher.Wake, Waiting: dispatcher.Waiting,
 	})
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")

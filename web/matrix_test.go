@@ -360,6 +360,9 @@ var plain = []string{"corr", "product", "rule", "reason", "event"}
 func (p *prober) leaks(one probe, text string, holders []string, changed bool) {
 	low := strings.ToLower(text)
 	may := func(n int) (there, whole bool) {
+		if strings.HasSuffix(one.pattern, "/payloads") && n == one.plant && !one.from.void && slices.Contains(one.from.scopes, account.ScopePayloadsRead) {
+			return true, true
+		}
 		there, whole = one.from.sees(p.plants[n], holders[n])
 		revealed := changed && n == one.plant && strings.HasSuffix(one.pattern, "/reveal") && slices.ContainsFunc([]string{account.RoleOps, account.RoleAdmin}, func(r string) bool { return slices.Contains(one.from.roles, r) })
 		return there, whole || revealed

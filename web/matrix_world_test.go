@@ -15,6 +15,7 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/lead"
 	"leadline/internal/live"
+	"leadline/internal/privacy"
 	"leadline/web"
 )
 
@@ -144,6 +145,7 @@ func (w *world) plant() {
 			fmt.Sprintf(`{"team": %q}`, p.mark("answer")), fmt.Sprintf(`{"page_url": "https://www.example.com/?e=%s", "referrer": "https://x.example/#%s", "utm_term": %q, "utm_campaign": %q, "device": %q}`,
 				p.mark("query"), p.mark("fragment"), p.mark("term"), p.mark("utm")+"@acme.example", p.mark("device")))
 		w.exec(`INSERT INTO touch (id, lead_id, kind, payload) VALUES ($1, $2, 'repeat', '{}')`, p.alias, p.id)
+		w.send(p)
 		if p.stage == lead.StageNew {
 			continue
 		}
@@ -164,6 +166,19 @@ func (w *world) plant() {
 	for _, table := range []string{"lead", "contact", "offer"} {
 		w.exec(`CREATE TABLE kept_` + table + ` AS SELECT * FROM ` + table)
 	}
+}
+
+// send keeps what the visitor sent.
+func (w *world) send(p planted) {
+	document, err := lead.PayloadDocument(&lead.Submission{BodyType: typeJSON, Body: privacy.Text(p.mark("payload") + p.phone())}, uuid.Nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e, err := w.ring.Envelope(w.t.Context(), document, p.id[:])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.exec(`INSERT INTO payload (submission, data_key, wrapped, sealed) VALUES ($1, $2, $3, $4)`, p.id, e.KeyID, e.Wrapped, e.Sealed)
 }
 
 // restore undoes what a request did to the plants.

@@ -52,6 +52,7 @@ func (s *server) routes() []route {
 		// Programs
 		{get, "/v1/leads", api.Leads},
 		{get, "/v1/leads/:id", api.Lead},
+		{get, "/v1/leads/:id/payloads", handlers.NewPayloads(s.Handlers).List},
 		{post, "/v1/leads/:id/claim", api.Claim},
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/reps", api.Reps},

@@ -18,8 +18,10 @@ import (
 
 	"leadline/handlers"
 	"leadline/internal/account"
+	appconfig "leadline/internal/config"
 	"leadline/internal/dispatch"
 	"leadline/internal/intake"
+	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
 	"leadline/internal/playbook"
@@ -59,6 +61,7 @@ type site struct {
 	db       *postgres.DB
 	accounts *account.Store
 	leads    *lead.Store
+	ring     *keyring.Ring
 	client   *http.Client
 }
 
@@ -89,18 +92,29 @@ func setupWith(t *testing.T, config string, build func(web.Deps) (*web.Server, e
 			return dispatch.Snapshot{Table: live.Current().Table, Targets: live.Current().Targets()}
 		},
 	})
-	service := intake.New(intake.Options{DB: db, Secret: make([]byte, 32), Node: 1, Now: time.Now, Log: log})
+	master, err := keyring.ReadMaster(t.Context(), make([]byte, 32), appconfig.KeySource{}, appconfig.KeySource{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := keyring.Open(t.Context(), db, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	service := intake.New(intake.Options{DB: db, Secret: make([]byte, 32), Node: 1, Now: time.Now, Log: log, Seal: ring.Envelope})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	public := &url.URL{Scheme: "http", Host: listener.Addr().String()}
-	s := &site{t: t, url: public.String(), db: db, accounts: account.NewStore(db.Gorm, time.Now), leads: lead.NewStore(db.Gorm)}
+	s := &site{t: t, ring: ring, url: public.String(), db: db, accounts: account.NewStore(db.Gorm, time.Now), leads: lead.NewStore(db.Gorm)}
 	metrics := telemetry.NewMetrics()
 	s.deps = web.Deps{
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: s.accounts,
 		Handlers: handlers.Deps{
-			DB: db, Intake: service, Dispatch: router, Leads: s.leads, Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
+			DB: db, Intake: service, Dispatch: router, Leads: s.leads, Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope), Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
 			Metrics: metrics, PublicURL: public.String(), Now: time.Now, Log: log,
 		},
 	}
