@@ -56,8 +56,12 @@ const (
 	maxSessions = 5                // per person; a further sign-in ends the oldest
 )
 
-// MinPassword is how many characters a password needs at least. There is no other rule: length is what counts.
-const MinPassword = 12
+// How many characters a password needs at least. There is no other rule: length is what counts, and guessing is throttled. People who
+// choose one are held to MinPassword; what an operator gives at the command line may be shorter, because it may come from elsewhere.
+const (
+	MinPassword      = 12
+	MinGivenPassword = 8
+)
 
 // maxPassword bounds what is hashed; nobody types more.
 const maxPassword = 1024

@@ -210,7 +210,7 @@ func TestStore_AddingAgainChangesRolesAndKeepsTheRest(t *testing.T) {
 	if err != nil || !who.Has("admin") || who.Has("rep") {
 		t.Errorf("the next session is of %+v, %v", who, err)
 	}
-	for _, bad := range []account.NewAccount{{Email: "nonsense"}, {Email: "Ada <a@example.com>"}, {Email: "b@example.com", Password: "short horse"}} {
+	for _, bad := range []account.NewAccount{{Email: "nonsense"}, {Email: "Ada <a@example.com>"}, {Email: "b@example.com", Password: "2 short"}} {
 		if _, err := s.Add(t.Context(), bad); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", bad, err)
 		}

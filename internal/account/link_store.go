@@ -132,7 +132,7 @@ func (s *Store) UseSetup(ctx context.Context, link string, first NewAccount, fro
 	if err := s.SetupOpen(ctx, link); err != nil { // before a password costs anything
 		return "", Who{}, err
 	}
-	hash, err := s.newHash(ctx, email, first.Password)
+	hash, err := s.newHash(ctx, email, first.Password, MinPassword)
 	if err != nil {
 		return "", Who{}, err
 	}

@@ -28,10 +28,10 @@ var nobody = encode(make([]byte, 16), make([]byte, argonKey))
 // hashing bounds how many checks run at once: each takes 19 MiB, and a crowd at the door must not starve the leads.
 var hashing = make(chan struct{}, 2)
 
-// checkPassword tells whether a password may be chosen.
-func checkPassword(password string) error {
-	if n := utf8.RuneCountInString(password); n < MinPassword || len(password) > maxPassword {
-		return fault.New(fault.Invalid, "A password needs at least %d characters. A few words you remember are better than signs you do not.", MinPassword)
+// checkPassword tells whether a password has a length that may be.
+func checkPassword(password string, least int) error {
+	if n := utf8.RuneCountInString(password); n < least || len(password) > maxPassword {
+		return fault.New(fault.Invalid, "A password needs at least %d characters. A few words you remember are better than signs you do not.", least)
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func (s *Store) Add(ctx context.Context, a NewAccount) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	hash, err := s.newHash(ctx, email, a.Password)
+	hash, err := s.newHash(ctx, email, a.Password, MinGivenPassword)
 	if err != nil {
 		return Account{}, err
 	}
@@ -99,11 +99,11 @@ func address(given string) (string, error) {
 
 // newHash gives the hash of a password that is to be set, or nothing when the account has that password already, or none is
 // given. It takes a while, so it happens before anything is locked.
-func (s *Store) newHash(ctx context.Context, email, password string) (string, error) {
+func (s *Store) newHash(ctx context.Context, email, password string, least int) (string, error) {
 	if password == "" {
 		return "", nil
 	}
-	if err := checkPassword(password); err != nil {
+	if err := checkPassword(password, least); err != nil {
 		return "", err
 	}
 	var stored string
