@@ -313,7 +313,7 @@ func listed(l lead.Lead, people map[uuid.UUID]rep.Rep) apiLead {
 	out := apiLead{
 		LeadID: l.ID.String(), Reference: lead.Reference(l.ID), CorrelationID: l.CorrelationID, Form: l.Form, Intent: l.Intent,
 		Stage: l.Stage, CRMState: l.CRMState, Pool: l.Pool, Attempt: l.Attempt, Disposition: l.Disposition, Product: l.Product,
-		Country: l.Country, Region: l.Region, PostalCode: area(l.PostalCode), Timezone: l.Timezone, Language: l.Language, Source: l.Source,
+		Country: l.Country, Region: l.Region, PostalCode: area(l.PostalCode), Timezone: l.Timezone, Language: l.Language, Source: unaddressed(l.Source),
 		DomainClass: l.DomainClass, AcceptedAt: stamp(l.AcceptedAt), ClaimedAt: stampOf(l.ClaimedAt),
 		FirstTouchAt: stampOf(l.FirstTouchAt), ClosedAt: stampOf(l.ClosedAt), Demo: l.Demo,
 	}

@@ -118,7 +118,7 @@ func contactView(c lead.Contact) *views.Contact {
 func (s *scene) card(c *live.Card) views.Card {
 	out := views.Card{
 		ID: c.ID.String(), Attempt: c.Attempt, Hot: c.Hot(), Demo: c.Demo, Intent: s.h.formName(c.Form),
-		Country: lead.CountryName(c.Country), Product: c.Product, Source: c.Source, Company: c.DomainClass,
+		Country: lead.CountryName(c.Country), Product: c.Product, Source: unaddressed(c.Source), Company: c.DomainClass,
 		Zone: views.Zone(c.Timezone, c.Country), Now: s.h.hub.Clock(), Accepted: c.AcceptedAt, Goal: c.Goal,
 		ReadOnly: s.me == nil, Stage: c.Stage, Disposition: c.Disposition,
 		CRM: views.CRM{State: c.CRMState, URL: c.CRMURL, Attempts: c.CRMAttempts},

@@ -472,7 +472,7 @@ func TestMatrix_ProberFindsWrongCellsAndWrongHandlers(t *testing.T) {
 		build       func(web.Deps) (*web.Server, error)
 	}{
 		{"reps see every lead", "GET /leads/:id", wrongCell("GET      /leads/:id                       page    -       team ", "GET      /leads/:id                       page    -       all  ")},
-		{"viewers may reveal", "POST /leads/:id/reveal", wrongCell("POST     /leads/:id/reveal                page    -       -     all/r  all/r  -    ", "POST     /leads/:id/reveal                page    -       -     all/r  all/r  all/r")},
+		{"viewers may reveal", "POST /leads/:id/reveal", wrongCell("POST     /leads/:id/reveal                fresh   -       -     all/r  all/r  -    ", "POST     /leads/:id/reveal                fresh   -       -     all/r  all/r  all/r")},
 		{"any token may list", "GET /v1/leads", wrongCell("leads:read         list", "metrics:read       list")},
 		{"a lead for anyone", "GET /leads/:id/card", wrongCell("GET      /leads/:id/card                  page    -       team  -      -      -  ", "GET      /leads/:id/card                  page    yes     yes   yes    yes    yes")},
 		{"a handler without scope", "GET /leads/:id", wrongHandler("GET /leads/:id", func(d web.Deps) fiber.Handler {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"leadline/web"
 )
 
 // What a program reads unmasked is on record, once for each lead in five minutes, or it is not read.
@@ -78,4 +80,20 @@ func TestAPI_RefusesFiltersThatMeanNothing(t *testing.T) {
 		}
 	}
 	expect(t, "known ones", s.do(http.MethodGet, "/v1/leads?stage=claimed&crm_state=pending", "", "Authorization", read), http.StatusOK)
+}
+
+// An unattended screen reveals nothing, not even on a device that somebody stays signed in on: after half an hour without the person,
+// they sign in again first.
+func TestReveal_AsksWhoWasAwayToSignInAgain(t *testing.T) {
+	w := newWorld(t, web.New)
+	ops, path := w.named("ops"), "/leads/"+w.plants[0].id.String()
+	if _, err := w.db.Console.Exec(t.Context(), `UPDATE session SET trusted = true, last_seen_at = clock_timestamp() - interval '31 minutes' WHERE account_id = (SELECT id FROM account WHERE email = $1)`, ops.account); err != nil {
+		t.Fatal(err)
+	}
+	reveal := func() answer {
+		return w.do(http.MethodPost, path+"/reveal", "reason=a+good+reason", "Cookie", ops.cookie, "X-CSRF-Token", ops.csrf, "Content-Type", typeForm, "Sec-Fetch-Site", "same-origin")
+	}
+	eventually(t, "the session to be looked up anew", func() bool { return reveal().StatusCode == http.StatusUnauthorized })
+	expect(t, "a look at the page", w.do(http.MethodGet, path, "", "Cookie", ops.cookie, "Accept", "text/html"), http.StatusOK)
+	eventually(t, "the look to count", func() bool { return reveal().StatusCode == http.StatusSeeOther })
 }
