@@ -22,9 +22,9 @@ func TestTextAndSecret_NeverPrintThemselves(t *testing.T) {
 	p := person{"Anna Kovacs", "xoxb-12345", map[string]privacy.Text{"team": "Anna Kovacs"}}
 	var out strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T %v"} {
-		fmt.Fprintf(&out, verb+" "+verb, p.Name, p.Key) //nolint:govet // wrong verbs on purpose
-		fmt.Fprintf(&out, verb, p)                      //nolint:govet // wrong verbs on purpose
-		fmt.Fprintf(&out, verb, &p)                     //nolint:govet // wrong verbs on purpose
+		fmt.Fprintf(&out, verb+" "+verb, p.Name, p.Key)
+		fmt.Fprintf(&out, verb, p)
+		fmt.Fprintf(&out, verb, &p)
 	}
 	out.WriteString(fmt.Errorf("refused %s %w", p.Name, fmt.Errorf("key %v", p.Key)).Error())
 	text, err := json.Marshal(p)
