@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ func (w *writer) run(ctx, hard context.Context) {
 				return
 			}
 			w.later = append(w.later, first)
+			runtime.Gosched() // not a wait: others who were about to send get their turn, and one batch does the work of two
 		}
 		if !w.admitted(ctx) {
 			w.refuse()

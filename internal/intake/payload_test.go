@@ -82,7 +82,7 @@ func TestPayload_OpensForItsOwnSubmissionAlone(t *testing.T) {
 
 func TestPayload_WithoutAKeyNothingIsTaken(t *testing.T) {
 	for name, seal := range map[string]func(context.Context, []byte, []byte) (keyring.Envelope, error){
-		"failing": func(context.Context, []byte, []byte) (keyring.Envelope, error) {
+		"none": nil, "failing": func(context.Context, []byte, []byte) (keyring.Envelope, error) {
 			return keyring.Envelope{}, errors.New("no key")
 		},
 	} {

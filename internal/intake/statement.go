@@ -16,7 +16,8 @@ import (
 // repeated. The gap rule reads clock_timestamp() in the DO UPDATE list, which is evaluated under the row's lock. A fingerprint
 // keeps its lead while the gap since last_seen is shorter than the window of the submission at hand.
 //
-// Payloads stay out of d: it is copied twice on its way, and they are the widest of all. A replay places nothing and so keeps nothing.
+// What passes from step to step is ids alone: each step in between copies its rows. Payloads, the widest of all, stay out of d too. A
+// replay places nothing and so keeps nothing.
 //
 // Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken.
 const commitStatement = `
@@ -32,7 +33,7 @@ WITH d AS MATERIALIZED (
     SELECT form, key, id, fp, digest FROM d
     ON CONFLICT DO NOTHING RETURNING submission
 ), mine AS MATERIALIZED (
-    SELECT * FROM d WHERE id IN (SELECT submission FROM k)
+    SELECT id, fp FROM d WHERE id IN (SELECT submission FROM k)
 ), f AS (
     INSERT INTO fingerprint AS held (fp, lead_id, last_seen)
     SELECT fp, id, clock_timestamp() FROM mine ORDER BY fp
@@ -44,20 +45,20 @@ WITH d AS MATERIALIZED (
         count = held.count + 1
     RETURNING fp, lead_id
 ), placed AS MATERIALIZED (
-    SELECT mine.*, f.lead_id AS joined FROM f JOIN mine USING (fp)
+    SELECT mine.id, f.lead_id AS joined FROM f JOIN mine USING (fp)
 ), c AS (
     INSERT INTO contact (lead_id, name, email, phone, company, notes, fields, consent, context)
-    SELECT id, name, email, phone, company, notes, fields::jsonb, consent::jsonb, context::jsonb FROM placed WHERE joined = id
+    SELECT id, name, email, phone, company, notes, fields::jsonb, consent::jsonb, context::jsonb FROM placed JOIN d USING (id) WHERE joined = id
     RETURNING lead_id
 ), l AS (
     INSERT INTO lead (id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
         email_domain, domain_class, node, dispatch_lease, demo)
     SELECT id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
-        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds', demo FROM placed WHERE joined = id
+        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds', demo FROM placed JOIN d USING (id) WHERE joined = id
     RETURNING id, accepted_at
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
-    SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed WHERE joined <> id
+    SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed JOIN d USING (id) WHERE joined <> id
     RETURNING id, lead_id, at
 ), p AS (
     INSERT INTO payload (submission, data_key, wrapped, sealed)

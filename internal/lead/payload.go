@@ -1,10 +1,10 @@
 package lead
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -23,50 +23,38 @@ type Payload struct {
 	CorrelationID privacy.Text
 }
 
-// payloadDocument is what is sealed. Exactly one of Body and Raw is used: JSON holds no bytes that are no text.
-type payloadDocument struct {
-	ContentType   string `json:"content_type,omitempty"`
-	Body          string `json:"body,omitempty"`
-	Raw           []byte `json:"raw,omitempty"` // base64
-	CorrelationID string `json:"correlation_id,omitempty"`
-	Amends        string `json:"amends,omitempty"`
+// payloadHead is the first line of what is sealed. The body follows it as it came.
+type payloadHead struct {
+	ContentType   string     `json:"content_type,omitempty"`
+	CorrelationID string     `json:"correlation_id,omitempty"`
+	Amends        *uuid.UUID `json:"amends,omitempty"`
 }
 
-// PayloadDocument is what was sent as a document to be sealed: plain evidence, readable without this program. amends is the submission
-// that it corrects, if it does.
+// PayloadDocument is what was sent as a document to be sealed: a line of JSON that says what it is, then the body, byte for byte; plain
+// evidence, readable without this program. amends is the submission that it corrects, if it does.
 func PayloadDocument(sub *Submission, amends uuid.UUID) ([]byte, error) {
-	doc := payloadDocument{ContentType: sub.BodyType, CorrelationID: sub.CorrelationID}
+	head := payloadHead{ContentType: sub.BodyType, CorrelationID: sub.CorrelationID}
 	if amends != uuid.Nil {
-		doc.Amends = amends.String()
+		head.Amends = &amends
 	}
-	if text := sub.Body.Plain(); utf8.ValidString(text) {
-		doc.Body = text
-	} else {
-		doc.Raw = []byte(text)
-	}
-	sealed, err := json.Marshal(doc)
+	line, err := json.Marshal(head)
 	if err != nil {
 		return nil, fmt.Errorf("write payload: %w", err)
 	}
-	return sealed, nil
+	document := make([]byte, 0, len(line)+1+len(sub.Body))
+	return append(append(append(document, line...), '\n'), sub.Body.Plain()...), nil
 }
 
 // read fills what a document says.
 func (p *Payload) read(document []byte) error {
-	var doc payloadDocument
-	if err := json.Unmarshal(document, &doc); err != nil {
-		return fmt.Errorf("read payload of submission %s: %w", p.Submission, err)
+	line, body, found := bytes.Cut(document, []byte("\n"))
+	var head payloadHead
+	if err := json.Unmarshal(line, &head); err != nil || !found {
+		return fmt.Errorf("read payload of submission %s: its first line is not as it was written", p.Submission)
 	}
-	p.ContentType, p.Body, p.CorrelationID = doc.ContentType, privacy.Text(doc.Body), privacy.Text(doc.CorrelationID)
-	if doc.Amends != "" {
-		amends, err := uuid.Parse(doc.Amends)
-		if err != nil {
-			return fmt.Errorf("read payload of submission %s: %w", p.Submission, err)
-		}
-		p.Amends = amends
-	}
-	if doc.Raw != nil {
-		p.Body = privacy.Text(doc.Raw)
+	p.ContentType, p.Body, p.CorrelationID = head.ContentType, privacy.Text(body), privacy.Text(head.CorrelationID)
+	if head.Amends != nil {
+		p.Amends = *head.Amends
 	}
 	return nil
 }
