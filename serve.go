@@ -217,6 +217,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 			Audit: handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
 	})

@@ -346,15 +346,3 @@ func TestHub_SendsConsolesAwayWhenItCloses(t *testing.T) {
 		t.Error("a console was admitted to a closed hub")
 	}
 }
-
-func TestHub_FindsALeadByItsReference(t *testing.T) {
-	d := newDesk(t)
-	id := d.pooled("low", 0)
-	found, err := d.hub.Find(context.Background(), lead.Reference(id))
-	if err != nil || found != id {
-		t.Errorf("found %s, %v", found, err)
-	}
-	if _, err := d.hub.Find(context.Background(), "no such thing"); err == nil {
-		t.Error("nonsense was found")
-	}
-}
