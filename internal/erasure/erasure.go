@@ -112,7 +112,7 @@ func (s *Service) Erase(ctx context.Context, r Request) (Result, error) {
 			return err
 		}
 		result = found.result(e.ID)
-		return s.stragglers(ctx, conn, who, e, found, &result)
+		return s.stragglers(ctx, conn, wanted{emails: found.emails, phones: found.phones}, e, &result)
 	})
 	if err != nil {
 		return Result{}, err
@@ -133,8 +133,7 @@ func (s *Service) tell(ctx context.Context) {
 const maxRounds = 3
 
 // stragglers erases leads of the person that were accepted before the erasure and became visible during it.
-func (s *Service) stragglers(ctx context.Context, conn *pgx.Conn, who wanted, e entry, first *person, result *Result) error {
-	who = wanted{emails: first.emails, phones: first.phones}
+func (s *Service) stragglers(ctx context.Context, conn *pgx.Conn, who wanted, e entry, result *Result) error {
 	for range maxRounds {
 		late, err := s.find(ctx, conn, who)
 		if fault.Is(err, fault.NotFound) {

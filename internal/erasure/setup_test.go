@@ -69,7 +69,6 @@ type desk struct {
 	list     string
 	table    *routing.Table
 	forms    map[string]*lead.Form
-	reps     map[uuid.UUID]string
 	stop     func() // ends dispatch: leads stay new from now on
 
 	mu      sync.Mutex
@@ -148,16 +147,22 @@ func (d *desk) serve(cfg *playbook.Config) {
 	})
 	inner, cancelIntake := context.WithCancel(context.Background())
 	outer, cancelDispatch := context.WithCancel(context.Background())
-	intakeDone, dispatchDone := make(chan error, 1), make(chan error, 1)
-	go func() { intakeDone <- d.intake.Run(inner) }()
-	go func() { dispatchDone <- d.dispatch.Run(outer) }()
-	d.stop = sync.OnceFunc(func() { cancelDispatch(); <-dispatchDone })
+	var intakes, dispatchers sync.WaitGroup
+	intakes.Go(func() { d.ended("intake", d.intake.Run(inner)) })
+	dispatchers.Go(func() { d.ended("dispatch", d.dispatch.Run(outer)) })
+	d.stop = func() { cancelDispatch(); dispatchers.Wait() }
 	d.t.Cleanup(func() {
 		cancelIntake()
-		<-intakeDone
+		intakes.Wait()
 		d.stop()
 		_ = node.Leave(context.WithoutCancel(d.t.Context()))
 	})
+}
+
+func (d *desk) ended(what string, err error) {
+	if err != nil {
+		d.t.Errorf("%s: %v", what, err)
+	}
 }
 
 func (d *desk) exec(sql string, args ...any) {
@@ -286,10 +291,6 @@ func (d *desk) talk(h *human, id uuid.UUID) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-}
-
-func (d *desk) stage(id uuid.UUID) string {
-	return ask[string](d, `SELECT stage FROM lead WHERE id = $1`, id)
 }
 
 // offered waits until dispatch has placed every lead of the person, and gives who was offered one.
