@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 	"sync"
@@ -189,7 +190,9 @@ func (h *Audit) chain(c *fiber.Ctx) (*views.AuditChain, error) {
 		Head: head, Anchor: state.Seq, AnchorAt: state.At, Problem: state.Problem, MayVerify: GrantOf(c).May("POST /audit/verify"),
 	}
 	for _, d := range state.Destinations {
-		chain.Places = append(chain.Places, views.AuditPlace(d))
+		place := views.AuditPlace(d)
+		place.Name = path.Base(place.Name) // where on the server a file lies is nobody's business here
+		chain.Places = append(chain.Places, place)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

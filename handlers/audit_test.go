@@ -47,7 +47,7 @@ func openRegistry(t *testing.T) *registry {
 		Audit: handlers.AuditDeps{
 			Store: audit.NewStore(db.Gorm, time.Now),
 			Anchoring: func() audit.Anchoring {
-				return audit.Anchoring{Seq: 2, At: time.Now(), Destinations: []audit.DestinationState{{Name: "/data/anchors.jsonl", Seq: 2}, {Name: "hooks.example", Problem: "it answered 503"}}}
+				return audit.Anchoring{Seq: 2, At: time.Now(), Destinations: []audit.DestinationState{{Name: "anchors.jsonl", Seq: 2}, {Name: "hooks.example", Problem: "it answered 503"}}}
 			},
 			Verify: func(ctx context.Context, from int64) (audit.Report, error) {
 				return audit.Verify(ctx, db, audit.Options{From: from, PublicKey: func(context.Context, int64) (ed25519.PublicKey, error) { return nil, io.EOF }})
@@ -216,7 +216,7 @@ func TestAudit_VerifiesTheNewestPart(t *testing.T) {
 	}
 	_, doc = r.call(http.MethodGet, "/audit", nil)
 	chain := doc.Find(`[data-testid="audit-chain"]`).Text()
-	for _, words := range []string{"Row 2 was changed", "1 finding", "/data/anchors.jsonl", "Up to row 2", "it answered 503; nothing arrived"} {
+	for _, words := range []string{"Row 2 was changed", "1 finding", "anchors.jsonl", "Up to row 2", "it answered 503; nothing arrived"} {
 		if !strings.Contains(chain, words) {
 			t.Errorf("the chain's panel lacks %q: %s", words, strings.Join(strings.Fields(chain), " "))
 		}

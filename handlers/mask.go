@@ -67,7 +67,7 @@ func maskPhone(t privacy.Text) privacy.Text {
 	if len(s) < 7 {
 		return ""
 	}
-	return privacy.Text(s[:3] + "***" + s[len(s)-2:])
+	return privacy.Text(s[:3] + "•••" + s[len(s)-2:])
 }
 
 // area is the part of a postal code that names a district and not a street.

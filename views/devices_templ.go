@@ -63,7 +63,7 @@ func DevicesPage(d Devices) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, " <section aria-labelledby=\"devices-title\"><h2 id=\"devices-title\">Signed in here</h2><p class=\"muted\">If you do not know one of these, sign it out and ask an admin for another password.</p><ol class=\"list\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, " <section class=\"devices\" aria-labelledby=\"devices-title\"><h2 id=\"devices-title\">Signed in here</h2><p class=\"muted\">If you do not know one of these, sign it out and ask an admin for another password.</p><ol class=\"list\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
