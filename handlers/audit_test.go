@@ -47,7 +47,7 @@ func openRegistry(t *testing.T) *registry {
 		Audit: handlers.AuditDeps{
 			Store: audit.NewStore(db.Gorm, time.Now),
 			Anchoring: func() audit.Anchoring {
-				return audit.Anchoring{Seq: 2, At: time.Now(), Destinations: []audit.DestinationState{{Name: "anchors.jsonl", Seq: 2}, {Name: "hooks.example", Problem: "it answered 503"}}}
+				return audit.Anchoring{Seq: 2, At: time.Now(), Destinations: []audit.DestinationState{{Name: "/data/anchors.jsonl", Seq: 2}, {Name: "hooks.example", Problem: "it answered 503"}}}
 			},
 			Verify: func(ctx context.Context, from int64) (audit.Report, error) {
 				return audit.Verify(ctx, db, audit.Options{From: from, PublicKey: func(context.Context, int64) (ed25519.PublicKey, error) { return nil, io.EOF }})
