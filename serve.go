@@ -189,7 +189,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	if err != nil {
 		return nil, err
 	}
-	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Now: c.now, Log: log}); err != nil {
+	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
 
@@ -218,7 +218,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
-			Audit: handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
+			Audit:    handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
 	})
 	return p, err

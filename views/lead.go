@@ -215,6 +215,8 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "Chat", joined(text("connection"), "card updated")
 	case "chat_refused":
 		m.Word, m.Detail = "Chat refused", joined(text("connection"), text("reason"))
+	case "erased":
+		m.Word, m.Detail = "Erased", "contact details and answers, at the person's wish"
 	default:
 		m.Word = Readable(kind)
 	}

@@ -81,8 +81,9 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 
 func readHeld(ctx context.Context, tx pgx.Tx, r OutcomeRequest) (held, error) {
 	var h held
-	err := tx.QueryRow(ctx, `SELECT stage, pool, attempt, rep_id, disposition, first_touch_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`,
-		r.LeadID).Scan(&h.stage, &h.pool, &h.attempt, &h.holder, &h.disposition, &h.touched)
+	var erased bool
+	err := tx.QueryRow(ctx, `SELECT stage, pool, attempt, rep_id, disposition, first_touch_at IS NOT NULL, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`,
+		r.LeadID).Scan(&h.stage, &h.pool, &h.attempt, &h.holder, &h.disposition, &h.touched, &erased)
 	if err != nil {
 		return h, missing(err, "There is no such lead.")
 	}
@@ -93,6 +94,8 @@ func readHeld(ctx context.Context, tx pgx.Tx, r OutcomeRequest) (held, error) {
 		return h, conflict("unclaimed", "Nobody has this lead yet. Claim it first.")
 	case !byHolder && !byOps:
 		return h, fault.New(fault.Forbidden, "Only the rep who has this lead can record its outcome.")
+	case erased:
+		return h, conflict(CodeMovedOn, "This person was erased. Nothing more can be recorded.")
 	case h.stage == lead.StageHeld || h.stage == lead.StageQuarantined:
 		return h, conflict(CodeMovedOn, "This lead is on hold.")
 	}

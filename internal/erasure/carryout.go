@@ -82,7 +82,7 @@ var steps = []step{
 				OR state = 'delivered' AND wanted <= written THEN state ELSE 'erased' END,
 			wanted = CASE WHEN destination = 'chat' AND written > 0 AND state IN ('pending', 'saving', 'delivered') THEN wanted + 1 ELSE wanted END,
 			due_at = CASE WHEN destination = 'chat' THEN clock_timestamp() ELSE due_at END,
-			token = token + 1, node = NULL, lease_until = NULL, attempts = 0, failing_since = NULL, last_error = ''
+			token = token + 1, node = NULL, lease_until = NULL, attempts = 0, failing_since = NULL, last_error = '', url = '' -- an address may name the person
 		WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"leads", `UPDATE lead l SET
 			product = '', region = '', postal_code = '', timezone = '', language = '', source = '', email_domain = '', correlation_id = id::text,
@@ -118,6 +118,9 @@ func (s *Service) erase(ctx context.Context, tx pgx.Tx, e entry, p *person, acti
 		if _, err := tx.Exec(ctx, step.sql, ids, submissions); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
+	}
+	if err := forgetRecords(ctx, tx, p, ids); err != nil {
+		return err
 	}
 	redacted, err := redact(ctx, tx, submissions)
 	if err != nil {
@@ -211,6 +214,30 @@ func redact(ctx context.Context, tx pgx.Tx, submissions []uuid.UUID) ([]int64, e
 }
 
 // keepEntry writes the entry of the list to the table.
+// forgetRecords removes names of records that name the person. Others stay: they are what a deletion at the vendor needs.
+func forgetRecords(ctx context.Context, tx pgx.Tx, p *person, ids []uuid.UUID) error {
+	rows, err := tx.Query(ctx, `SELECT id, record_id FROM delivery WHERE lead_id = ANY($1) AND record_id <> ''`, ids)
+	if err != nil {
+		return fmt.Errorf("look at record ids: %w", err)
+	}
+	var telling []int64
+	var id int64
+	var record string
+	_, err = pgx.ForEachRow(rows, []any{&id, &record}, func() error {
+		if p.namedBy(record) {
+			telling = append(telling, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("look at record ids: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `UPDATE delivery SET record_id = '' WHERE id = ANY($1)`, telling); err != nil {
+		return fmt.Errorf("forget record ids: %w", err)
+	}
+	return nil
+}
+
 func keepEntry(ctx context.Context, tx pgx.Tx, e entry) error {
 	_, err := tx.Exec(ctx, `INSERT INTO erasure (id, at, subjects, leads) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id) DO UPDATE SET leads = excluded.leads`, e.ID, e.At, e.Subjects, e.Leads)

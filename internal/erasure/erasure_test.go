@@ -38,11 +38,14 @@ var situations = []struct {
 	}},
 	{"claimed", claim},
 	{"contacted", func(d *desk, h *human, id uuid.UUID) { outcome(d, h, id, "connected") }},
-	{"booked", func(d *desk, h *human, id uuid.UUID) { outcome(d, h, id, "booked") }},
+	{"booked", func(d *desk, h *human, id uuid.UUID) {
+		outcome(d, h, id, "booked")
+		d.exec(`UPDATE delivery SET record_id = $2, written = wanted WHERE lead_id = $1 AND destination = 'crm'`, id, h.email) // some CRMs name records so
+	}},
 	{"delivered", func(d *desk, h *human, id uuid.UUID) {
 		d.offered(h, id)
 		for _, c := range d.held(id) {
-			d.record(outbox.Result{Claimed: c, Outcome: outbox.WasDelivered, RecordID: "r-1", URL: "https://crm.example/r-1"})
+			d.record(outbox.Result{Claimed: c, Outcome: outbox.WasDelivered, RecordID: "r-1", URL: "https://crm.example/r-1?mail=" + h.email})
 		}
 		d.exec(`UPDATE delivery SET state = 'delivered', written = wanted, record_id = 'card' WHERE lead_id = $1 AND destination = 'chat'`, id)
 	}},

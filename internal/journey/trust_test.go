@@ -140,6 +140,9 @@ func TestJourney_ErasedPeopleAreGoneAndComeBackAsStrangers(t *testing.T) {
 			t.Errorf("the erased lead still says %s: %d %s", value, status, body)
 		}
 	}
+	if status, body := w.call(http.MethodPost, w.url+"/v1/leads/"+first+"/outcome", map[string]any{"rep": "mia@example.com", "disposition": "connected"}); status != http.StatusConflict {
+		t.Errorf("an outcome was recorded on somebody who was erased: %d %s", status, body)
+	}
 	again := w.submit(person(5)).LeadID
 	if again == first {
 		t.Error("an erased person was recognised")

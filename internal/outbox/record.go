@@ -99,7 +99,7 @@ WITH now_is AS (
         ELSE 'pending' END AS state
     FROM delivery WHERE lead_id = ANY($1) AND destination = 'crm' GROUP BY lead_id
 ), changed AS (
-    UPDATE lead l SET crm_state = s.state FROM now_is s WHERE l.id = s.lead_id AND l.crm_state <> s.state RETURNING l.id, l.crm_state
+    UPDATE lead l SET crm_state = s.state FROM now_is s WHERE l.id = s.lead_id AND l.crm_state <> s.state AND l.erased_at IS NULL RETURNING l.id, l.crm_state
 )
 UPDATE delivery d SET wanted = d.wanted + 1, due_at = CASE WHEN d.written >= d.wanted THEN clock_timestamp() ELSE d.due_at END
 FROM changed c WHERE d.lead_id = c.id AND d.destination = 'chat' AND c.crm_state = 'confirmed' AND d.state NOT IN ('merged', 'erased')`

@@ -95,7 +95,7 @@ FROM (
     SELECT o.id, CASE WHEN o.destination = 'crm' THEN greatest(o.wanted, l.revision) ELSE o.wanted + 1 END AS wanted,
            o.destination = 'crm' AND o.state = 'delivered' AND o.lease_until IS NULL AND l.revision > o.written AND o.wanted <= o.written AS free
     FROM delivery o JOIN lead l ON l.id = o.lead_id
-    WHERE o.lead_id = $1 AND o.state NOT IN ('merged', 'erased')
+    WHERE o.lead_id = $1 AND o.state NOT IN ('merged', 'erased') AND l.erased_at IS NULL
 ) n
 WHERE d.id = n.id
 RETURNING n.free, ` + claimedColumns
