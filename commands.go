@@ -33,6 +33,7 @@ type command struct {
 	summary string
 	flags   map[string]bool // own flags: does it take a value?
 	plain   bool            // needs no settings, so bad ones do not stop it
+	words   bool            // takes words that are no flags: files, names
 	run     func(ctx context.Context, c *call) error
 }
 
@@ -46,10 +47,10 @@ func commands() []command {
 		{name: "migrate", usage: "migrate", summary: "brings the schema up to date", run: migrate},
 		{
 			name: "apply", usage: "apply FILE... [--note TEXT]", summary: "publishes configuration as the live version",
-			flags: map[string]bool{"note": true}, run: apply,
+			flags: map[string]bool{"note": true}, words: true, run: apply,
 		},
 		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
-		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, run: check},
+		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, words: true, run: check},
 		{name: "demo remove", usage: "demo remove", summary: "removes all demo data", run: demoRemove},
 		{
 			name: "sandbox", usage: "sandbox [--addr 127.0.0.1:9090]", summary: "the vendor simulators on their own",
@@ -63,7 +64,7 @@ func commands() []command {
 			fmt.Fprintln(c.stdout, "leadline", version)
 			return nil
 		}},
-		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, run: help},
+		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, words: true, run: help},
 	}
 	all = append(all, userCommands()...)
 	all = append(all, secretCommands()...)
@@ -91,7 +92,10 @@ func help(_ context.Context, c *call) error {
 	if len(c.args) > 0 {
 		rest := c.args[1:]
 		cmd := find(c.args[0], &rest)
-		if cmd == nil {
+		if cmd == nil && len(rest) == 0 && c.helpTopic(c.args[0]) {
+			return nil
+		}
+		if cmd == nil || len(rest) > 0 {
 			return usageError(fmt.Sprintf("there is no command %q", strings.Join(c.args, " ")))
 		}
 		fmt.Fprintf(c.stdout, "leadline %s\n\n%s%s.\n", cmd.usage, strings.ToUpper(cmd.summary[:1]), cmd.summary[1:])
@@ -103,6 +107,18 @@ func help(_ context.Context, c *call) error {
 	}
 	fmt.Fprintf(c.stdout, "\nSettings (environment, or a flag such as --addr for LEADLINE_ADDR):\n%s", config.Help())
 	return nil
+}
+
+// helpTopic explains all commands that begin with a word, such as token; false when there are none.
+func (c *call) helpTopic(word string) bool {
+	found := false
+	for _, cmd := range commands() {
+		if strings.HasPrefix(cmd.name, word+" ") {
+			fmt.Fprintf(c.stdout, "leadline %s\n    %s\n", cmd.usage, cmd.summary)
+			found = true
+		}
+	}
+	return found
 }
 
 // logger makes the log of a command: structured, on standard error, without personal data.
@@ -208,7 +224,14 @@ func (c *call) readFile(name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(c.stdin)
 	}
-	return os.ReadFile(filepath.Clean(name))
+	src, err := os.ReadFile(filepath.Clean(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file %s", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", name, err)
+	}
+	return src, nil
 }
 
 func check(_ context.Context, c *call) error {

@@ -19,11 +19,11 @@ import (
 // secretCommands store credentials and rotate the keys that protect them.
 func secretCommands() []command {
 	return []command{
-		{name: "secret set", usage: "secret set NAME < FILE", summary: "stores a credential, read from standard input", run: secretSet},
+		{name: "secret set", usage: "secret set NAME < FILE", summary: "stores a credential, read from standard input", words: true, run: secretSet},
 		{name: "secret list", usage: "secret list", summary: "prints the names of stored credentials", run: secretList},
 		{
 			name: "secret remove", usage: "secret remove NAME [--force]", summary: "forgets a credential",
-			flags: map[string]bool{"force": false}, run: secretRemove,
+			flags: map[string]bool{"force": false}, words: true, run: secretRemove,
 		},
 		{
 			name: "secret rotate", usage: "secret rotate [--master | --lost]", summary: "makes new data keys, or puts all of them under a new LEADLINE_KEK",

@@ -72,11 +72,14 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	cmd := find(name, &args)
 	if cmd == nil {
-		fmt.Fprintf(stderr, "leadline: there is no command %q; see leadline help\n", name)
+		fmt.Fprintf(stderr, "leadline: there is no command %q; %s\n", strings.TrimSpace(name+" "+firstWord(args)), remedy(name))
 		return exitUsage
 	}
 	c := &call{environ: environ, stdin: stdin, stdout: stdout, stderr: stderr, now: time.Now}
 	err := c.parse(cmd, args)
+	if err == nil && len(c.args) > 0 && !cmd.words {
+		err = usageError("there is a word that belongs to no flag") // not repeated: it may be an address or a credential
+	}
 	if cmd.name != "serve" { // whatever a command changes was done by somebody at the command line
 		ctx = audit.WithActor(ctx, audit.Actor{Kind: audit.Command})
 	}
@@ -94,6 +97,28 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		fmt.Fprintf(stderr, "leadline %s: %v\n", cmd.name, err)
 		return exitFailed
 	}
+}
+
+// remedy says what there is instead of a command that there is not.
+func remedy(name string) string {
+	var like []string
+	for _, cmd := range commands() {
+		if strings.HasPrefix(cmd.name, name+" ") {
+			like = append(like, cmd.name)
+		}
+	}
+	if len(like) == 0 {
+		return "see leadline help"
+	}
+	return "there are: " + strings.Join(like, ", ")
+}
+
+// firstWord is the first argument that is no flag, if it comes first.
+func firstWord(args []string) string {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return ""
+	}
+	return args[0]
 }
 
 // parse takes flags (anywhere on the line) from arguments and loads the settings.
