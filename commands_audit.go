@@ -24,9 +24,6 @@ func auditCommands() []command {
 }
 
 func auditVerify(ctx context.Context, c *call) error {
-	if len(c.args) > 0 {
-		return usageError(fmt.Sprintf("%q is not expected", c.args[0]))
-	}
 	from, err := c.rowFlag("from")
 	if err != nil {
 		return err
@@ -149,9 +146,6 @@ func printAudit(out io.Writer, r audit.Report, took time.Duration) {
 }
 
 func auditHead(ctx context.Context, c *call) error {
-	if len(c.args) > 0 {
-		return usageError(fmt.Sprintf("%q is not expected", c.args[0]))
-	}
 	return c.withKeyring(ctx, func(db *postgres.DB, ring *keyring.Ring) error {
 		anchorer, err := audit.NewAnchorer(audit.AnchorerOptions{DB: db, Sign: ring.Sign, PublicKey: ring.PublicKey, Now: c.now, Log: c.logger()})
 		if err != nil {

@@ -29,9 +29,6 @@ func eraseCommands() []command {
 }
 
 func erase(ctx context.Context, c *call) error {
-	if len(c.args) > 0 {
-		return usageError("one argument too many") // not repeated: it may be an address
-	}
 	request, err := c.eraseRequest()
 	if err != nil {
 		return err

@@ -46,7 +46,7 @@ func TestEraseCommand_FindsErasesAndNamesNobody(t *testing.T) {
 	}
 	erase(2, "--reason is needed", "", "--email", "anna@acme.example")
 	erase(2, "--lead needs", "", "--lead", "anna", "--reason", "r")
-	erase(2, "too many", "", "anna@acme.example", "--reason", "r")
+	erase(2, "belongs to no flag", "", "anna@acme.example", "--reason", "r")
 	erase(1, "one of the three", "", "--dry-run")
 	erase(1, "nothing came", "\n", "--email", "-", "--dry-run")
 	erase(1, "Nobody is known", "", "--email", "ben@acme.example", "--reason", "r")

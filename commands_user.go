@@ -45,9 +45,6 @@ func userCommands() []command {
 
 // withAccounts runs f with the store of accounts; the record says that the command line did what it does.
 func (c *call) withAccounts(ctx context.Context, f func(ctx context.Context, accounts *account.Store) error) error {
-	if len(c.args) > 0 {
-		return usageError(fmt.Sprintf("%q is not expected", c.args[0]))
-	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
 		return f(audit.WithActor(ctx, audit.Actor{Kind: audit.Command}), account.NewStore(db.Gorm, c.now))
 	})

@@ -44,9 +44,6 @@ import (
 // Parts start in the order in which they depend on each other and stop in reverse: intake is refused first, then sockets end,
 // the committer drains, dispatch and the writers finish, River stops, and only then do connections close.
 func serve(ctx context.Context, c *call) error {
-	if len(c.args) > 0 {
-		return usageError(fmt.Sprintf("%q is not expected", c.args[0]))
-	}
 	log := c.logger()
 	secret, err := c.secret()
 	if err != nil {
