@@ -48,7 +48,7 @@ func TestAuditCommands_VerifyAndSignTheHead(t *testing.T) {
 	audit(0, "Rows 5 to 9: 5.", "verify", "--anchors", noted, "--from", "5", "--to", "9")
 	audit(1, "there is no file", "verify", "--anchors", noted+"x")
 	audit(2, "--from needs", "verify", "--from", "zero")
-	audit(2, "not expected", "verify", "now")
+	audit(2, "belongs to no flag", "verify", "now")
 	exec(`ALTER TABLE audit DISABLE TRIGGER ALL; DELETE FROM audit WHERE seq > 12; DELETE FROM audit_anchor;
 		UPDATE audit_head SET (seq, hash) = (SELECT seq, hash FROM audit WHERE seq = 12)`)
 	audit(0, "Nothing outside the database was compared", "verify")
