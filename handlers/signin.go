@@ -30,7 +30,7 @@ func NewDoor(d Deps) *Door {
 // Page is GET /signin.
 func (d *Door) Page(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	return Render(c, views.SignInPage(views.SignIn{Next: safeNext(c.Query("next"))}))
+	return Render(c, views.SignInPage(views.SignIn{Next: safeNext(c.Query("next")), Trusted: true}))
 }
 
 // SignIn is POST /signin: a password for a session.
@@ -38,7 +38,6 @@ func (d *Door) SignIn(c *fiber.Ctx) error {
 	form := views.SignIn{Email: c.FormValue("email"), Next: safeNext(c.FormValue("next")), Trusted: c.FormValue("trusted") != ""}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	from := device(c)
-	from.Trusted = form.Trusted
 	token, who, err := d.accounts.SignIn(asVisitor(c), form.Email, c.FormValue("password"), from)
 	if fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Throttled) {
 		f, status, _ := explain(err)
@@ -54,7 +53,7 @@ func (d *Door) SignIn(c *fiber.Ctx) error {
 
 // device is where a request comes from, as far as a session remembers it.
 func device(c *fiber.Ctx) account.Device {
-	return account.Device{Address: network(AddressOf(c)).String(), UserAgent: c.Get(fiber.HeaderUserAgent)}
+	return account.Device{Address: network(AddressOf(c)).String(), UserAgent: c.Get(fiber.HeaderUserAgent), Trusted: c.FormValue("trusted") != ""}
 }
 
 // asVisitor is the context of somebody who has not signed in, for the record.
