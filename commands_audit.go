@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"leadline/internal/audit"
+	"leadline/internal/erasure"
 	"leadline/internal/keyring"
 	"leadline/internal/postgres"
 )
@@ -32,22 +33,30 @@ func auditVerify(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		began := c.now()
-		outside, err := c.readAnchors() // before the rows, so that no anchor is younger than what it is compared with
-		if err != nil {
-			return err
-		}
-		report, err := audit.Verify(ctx, db, audit.Options{From: from, To: to, Outside: outside, PublicKey: audit.PublicKeyIn(db)})
-		if err != nil {
-			return err
-		}
-		printAudit(c.stdout, report, c.now().Sub(began))
-		if n := len(report.Findings) + report.More; n > 0 {
-			return fmt.Errorf("the audit chain does not verify: findings: %d", n)
-		}
-		return nil
-	})
+	// Whoever may only read the chain can verify it, on a database that any release migrated.
+	db, done, err := c.openDatabase(ctx, c.logger(), false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	began := c.now()
+	outside, err := c.readAnchors() // before the rows, so that no anchor is younger than what it is compared with
+	if err != nil {
+		return err
+	}
+	erased, err := erasure.Listed(c.cfg.ErasureList)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Verify(ctx, db, audit.Options{From: from, To: to, Outside: outside, Erased: erased, PublicKey: audit.PublicKeyIn(db)})
+	if err != nil {
+		return err
+	}
+	printAudit(c.stdout, report, c.now().Sub(began))
+	if n := len(report.Findings) + report.More; n > 0 {
+		return fmt.Errorf("the audit chain does not verify: findings: %d", n)
+	}
+	return nil
 }
 
 // rowFlag reads the number of a row; 0 when it was not given.

@@ -26,8 +26,8 @@ func secretCommands() []command {
 			flags: map[string]bool{"force": false}, words: true, run: secretRemove,
 		},
 		{
-			name: "secret rotate", usage: "secret rotate [--master | --lost]", summary: "makes new data keys, or puts all of them under a new LEADLINE_KEK",
-			flags: map[string]bool{"master": false, "lost": false}, run: secretRotate,
+			name: "secret rotate", usage: "secret rotate [--master | --lost FINGERPRINT]", summary: "makes new data keys, or puts all of them under a new LEADLINE_KEK",
+			flags: map[string]bool{"master": false, "lost": true}, run: secretRotate,
 		},
 	}
 }
@@ -45,9 +45,19 @@ func (c *call) openKeyring(ctx context.Context, db *postgres.DB) (*keyring.Ring,
 	return keyring.Open(ctx, db, master)
 }
 
-// withKeyring runs a short command with database and keyring.
+// withKeyring runs a short command with database and keyring. Where there are keys already, a secret made up here would be a stray one, so
+// it must be there; before the first key it is made as a server would make it.
 func (c *call) withKeyring(ctx context.Context, f func(db *postgres.DB, ring *keyring.Ring) error) error {
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		var keys bool
+		if err := db.Console.QueryRow(ctx, `SELECT EXISTS (SELECT FROM data_key)`).Scan(&keys); err != nil {
+			return fmt.Errorf("look for data keys: %w", err)
+		}
+		if keys {
+			if _, err := c.knownSecret(); err != nil {
+				return err
+			}
+		}
 		ring, err := c.openKeyring(ctx, db)
 		if err != nil {
 			return err
@@ -156,16 +166,16 @@ func secretRotate(ctx context.Context, c *call) error {
 	if len(c.args) > 0 {
 		return usageError("nothing is expected on the command line")
 	}
-	master, lost := c.flags["master"] != "", c.flags["lost"] != ""
-	if master && lost {
+	master, lost := c.flags["master"] != "", c.flags["lost"]
+	if master && lost != "" {
 		return usageError("--master and --lost do not go together")
 	}
 	return c.withKeyring(ctx, func(_ *postgres.DB, ring *keyring.Ring) error {
 		switch {
 		case master:
 			return c.rotateMaster(ctx, ring)
-		case lost:
-			return c.giveUp(ctx, ring)
+		case lost != "":
+			return c.giveUp(ctx, ring, lost)
 		}
 		for _, purpose := range keyring.Purposes {
 			id, resealed, err := ring.RotateData(ctx, purpose)
@@ -195,8 +205,8 @@ func (c *call) rotateMaster(ctx context.Context, ring *keyring.Ring) error {
 	return nil
 }
 
-func (c *call) giveUp(ctx context.Context, ring *keyring.Ring) error {
-	lost, err := ring.GiveUp(ctx)
+func (c *call) giveUp(ctx context.Context, ring *keyring.Ring, kek string) error {
+	lost, err := ring.GiveUp(ctx, kek)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,8 @@ func serve(ctx context.Context, c *call) error {
 		return err
 	}
 	// Before anybody is let in: a restored backup may hold people who were erased since.
-	if _, err := c.eraser(db, secret, log).ReplayMissing(ctx); err != nil {
+	eraser := c.eraser(db, secret, log)
+	if _, err := eraser.ReplayMissing(ctx); err != nil {
 		return err
 	}
 	node, err := joinNode(ctx, db)
@@ -87,7 +88,7 @@ func serve(ctx context.Context, c *call) error {
 		}
 		defer show.stop()
 	}
-	p, err := c.assemble(ctx, foundation{db, node, ring, secret}, show, log)
+	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret}, show, log)
 	if err != nil {
 		return err
 	}
@@ -117,6 +118,7 @@ type foundation struct {
 	db     *postgres.DB
 	node   *postgres.Node
 	ring   *keyring.Ring
+	eraser *erasure.Service
 	secret []byte
 }
 
@@ -125,6 +127,7 @@ type parts struct {
 	log      *slog.Logger
 	node     *postgres.Node
 	ring     *keyring.Ring
+	eraser   *erasure.Service
 	anchors  *audit.Anchorer
 	playbook *playbook.Live
 	intake   *intake.Service
@@ -143,7 +146,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	metrics := telemetry.NewMetrics()
 	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
 	accounts := account.NewStore(db.Gorm, c.now).WithSecret(f.secret)
-	p := &parts{log: log, node: node, ring: ring, trickle: show.trickle}
+	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, trickle: show.trickle}
 
 	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
 	p.playbook.UseSecrets(ring.Secrets().Lookup)
@@ -227,7 +230,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {

@@ -123,12 +123,12 @@ func (h *Audit) entries(ctx context.Context, viewer uuid.UUID, filter audit.Filt
 // Export answers the list as CSV, with what it is for on record: POST /audit.csv. A form field takes the purpose, because words of
 // people do not belong into an address.
 func (h *Audit) Export(c *fiber.Ctx) error {
-	form := func(name string, _ ...string) string { return c.FormValue(name) }
+	form := func(name string, _ ...string) string { return posted(c, name) }
 	filter, err := h.filter(c, auditChoice(form))
 	if err != nil {
 		return err
 	}
-	lines, err := h.Store.Export(c.UserContext(), WhoOf(c).AccountID, filter, strings.TrimSpace(c.FormValue("purpose")))
+	lines, err := h.Store.Export(c.UserContext(), WhoOf(c).AccountID, filter, strings.TrimSpace(posted(c, "purpose")))
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (h *Console) Delta(c *fiber.Ctx) error {
 
 // Presence changes the rep's own status: POST /me/presence.
 func (h *Console) Presence(c *fiber.Ctx) error {
-	me, err := h.reps.SetPresence(c.UserContext(), WhoOf(c).Email, rep.Presence(c.FormValue("presence")), rep.ByConsole, "")
+	me, err := h.reps.SetPresence(c.UserContext(), WhoOf(c).Email, rep.Presence(posted(c, "presence")), rep.ByConsole, "")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"leadline/internal/fault"
+	"leadline/internal/postgres"
 	"leadline/views"
 )
 
@@ -76,6 +77,8 @@ func explain(err error) (f fault.Error, status int, title string) {
 		f = *known
 	case errors.As(err, &http):
 		return fromHTTP(http.Code)
+	case postgres.Away(err):
+		f = fault.Error{Kind: fault.Unavailable, Message: "The database is not there right now. Try again in a moment.", RetryAfter: time.Second, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		f = fault.Error{Kind: fault.Unavailable, Message: "This took too long. We do not know yet whether it worked; try again.", RetryAfter: time.Second, Err: err}
 	}

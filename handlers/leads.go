@@ -25,7 +25,7 @@ func (h *Console) Claim(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	attempt, _ := strconv.Atoi(c.FormValue("attempt"))
+	attempt, _ := strconv.Atoi(posted(c, "attempt"))
 	_, err = h.dispatch.Claim(c.UserContext(), dispatch.ClaimRequest{LeadID: id, RepID: me.ID, Attempt: attempt, By: rep.ByConsole})
 	if lost, ok := conflict(err); ok {
 		return h.lost(c, id, lost)
@@ -131,7 +131,7 @@ func (h *Console) gone(c *fiber.Ctx, g views.Gone) error {
 
 // place is the id of the list item that an answer replaces: only ids that the console itself makes.
 func place(c *fiber.Ctx, lead string) string {
-	asked := c.FormValue("place")
+	asked := c.FormValue("place") // in the address of a question, in the body of an action
 	for _, prefix := range []string{"offer-", "pool-", "gone-"} {
 		if rest, ok := strings.CutPrefix(asked, prefix); ok {
 			if id, err := uuid.Parse(rest); err == nil {
@@ -151,9 +151,9 @@ func (h *Console) Pass(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	attempt, _ := strconv.Atoi(c.FormValue("attempt"))
+	attempt, _ := strconv.Atoi(posted(c, "attempt"))
 	err = h.dispatch.Pass(c.UserContext(), dispatch.PassRequest{
-		LeadID: id, RepID: me.ID, Attempt: attempt, Reason: c.FormValue("reason"), By: rep.ByConsole,
+		LeadID: id, RepID: me.ID, Attempt: attempt, Reason: posted(c, "reason"), By: rep.ByConsole,
 	})
 	if late, ok := conflict(err); ok {
 		return h.lost(c, id, late)
@@ -173,7 +173,7 @@ func (h *Console) Outcome(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	disposition, reason, _ := strings.Cut(c.FormValue("disposition"), ":")
+	disposition, reason, _ := strings.Cut(posted(c, "disposition"), ":")
 	err = h.dispatch.Outcome(c.UserContext(), dispatch.OutcomeRequest{
 		LeadID: id, RepID: me.ID, Disposition: disposition, Reason: reason, By: rep.ByConsole,
 	})
@@ -256,7 +256,7 @@ func (h *Console) leadID(c *fiber.Ctx) (uuid.UUID, error) {
 
 // back sends a browser without scripts to where it came from.
 func (h *Console) back(c *fiber.Ctx, id uuid.UUID) error {
-	if c.FormValue("back") == "lead" {
+	if posted(c, "back") == "lead" {
 		return c.Redirect("/leads/"+id.String(), fiber.StatusSeeOther)
 	}
 	return c.Redirect("/live", fiber.StatusSeeOther)

@@ -36,7 +36,6 @@ var writeBuffers sync.Pool
 type caller struct {
 	who   account.Who
 	all   bool // may watch every pool
-	token string
 	since int64
 	lists bool // the page shows the lists
 }
@@ -53,7 +52,7 @@ func (h *Console) Socket(c *fiber.Ctx) error {
 	}
 	since, _ := strconv.ParseInt(c.Query("since"), 10, 64)
 	c.Locals("caller", caller{
-		who: WhoOf(c), all: GrantOf(c).Leads.All, token: c.Cookies(SessionCookie(h.publicURL)), since: since, lists: c.Query("view") == "console",
+		who: WhoOf(c), all: GrantOf(c).Leads.All, since: since, lists: c.Query("view") == "console",
 	})
 	return websocket.New(h.serve, websocket.Config{
 		Origins:         []string{origin}, // exact, and never empty: an empty list lets everybody in

@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/fault"
 	"leadline/internal/lead"
 )
 
@@ -27,14 +28,20 @@ type apiPayload struct {
 	CorrelationID string  `json:"correlation_id"`
 }
 
-// List is GET /v1/leads/{id}/payloads. Aliases are resolved. Each reading is recorded in the audit chain. Payloads are kept for 30 days, and
+// List is GET /v1/leads/{id}/payloads?cursor=: a hundred at a time. Aliases are resolved. Each reading is recorded in the audit chain. Payloads are kept for 30 days, and
 // those of an erased person are gone: the list is then empty.
 func (p *Payloads) List(c *fiber.Ctx) error {
 	id, err := leadID(c)
 	if err != nil {
 		return err
 	}
-	kept, err := p.store.Read(c.UserContext(), GrantOf(c).Leads, id)
+	after := uuid.Nil
+	if cursor := c.Query("cursor"); cursor != "" {
+		if after, err = uuid.Parse(cursor); err != nil {
+			return fault.New(fault.Malformed, "This cursor is not one of ours. Leave it out to begin again.")
+		}
+	}
+	kept, more, err := p.store.Read(c.UserContext(), GrantOf(c).Leads, id, after)
 	if err != nil {
 		return err
 	}
@@ -53,5 +60,9 @@ func (p *Payloads) List(c *fiber.Ctx) error {
 			out[i].Raw = []byte(body)
 		}
 	}
-	return c.JSON(fiber.Map{"payloads": out})
+	answer := fiber.Map{"payloads": out, "next_cursor": nil}
+	if more {
+		answer["next_cursor"] = out[len(out)-1].SubmissionID
+	}
+	return c.JSON(answer)
 }

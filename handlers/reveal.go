@@ -18,7 +18,7 @@ func (h *Console) Reveal(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if id, err = h.leads.Reveal(c.UserContext(), grant.Leads, id, WhoOf(c).AccountID, c.FormValue("reason")); err != nil {
+	if id, err = h.leads.Reveal(c.UserContext(), grant.Leads, id, WhoOf(c).AccountID, posted(c, "reason")); err != nil {
 		return err
 	}
 	h.hub.Wake()

@@ -23,7 +23,7 @@ func (d *Door) SetupPage(c *fiber.Ctx) error {
 // UseSetup is POST /setup/{token}: makes the first admin and signs them in.
 func (d *Door) UseSetup(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
-	first := account.NewAccount{Email: c.FormValue("email"), Name: c.FormValue("name"), Password: c.FormValue("password")}
+	first := account.NewAccount{Email: posted(c, "email"), Name: posted(c, "name"), Password: posted(c, "password")}
 	token, who, err := d.accounts.UseSetup(asVisitor(c), c.Params("token"), first, device(c))
 	if fault.Is(err, fault.Invalid) {
 		f, status, _ := explain(err)

@@ -35,10 +35,10 @@ func (d *Door) Page(c *fiber.Ctx) error {
 
 // SignIn is POST /signin: a password for a session.
 func (d *Door) SignIn(c *fiber.Ctx) error {
-	form := views.SignIn{Email: c.FormValue("email"), Next: safeNext(c.FormValue("next")), Trusted: c.FormValue("trusted") != ""}
+	form := views.SignIn{Email: posted(c, "email"), Next: safeNext(posted(c, "next")), Trusted: posted(c, "trusted") != ""}
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	from := device(c)
-	token, who, err := d.accounts.SignIn(asVisitor(c), form.Email, c.FormValue("password"), from)
+	token, who, err := d.accounts.SignIn(asVisitor(c), form.Email, posted(c, "password"), from)
 	if fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Throttled) {
 		f, status, _ := explain(err)
 		setRetryAfter(c, f)
@@ -53,7 +53,7 @@ func (d *Door) SignIn(c *fiber.Ctx) error {
 
 // device is where a request comes from, as far as a session remembers it.
 func device(c *fiber.Ctx) account.Device {
-	return account.Device{Address: network(AddressOf(c)).String(), UserAgent: c.Get(fiber.HeaderUserAgent), Trusted: c.FormValue("trusted") != ""}
+	return account.Device{Address: network(AddressOf(c)).String(), UserAgent: c.Get(fiber.HeaderUserAgent), Trusted: posted(c, "trusted") != ""}
 }
 
 // asVisitor is the context of somebody who has not signed in, for the record.
@@ -123,7 +123,7 @@ func StalePage(c *fiber.Ctx) error {
 }
 
 // ourPages are the pages that signing in may lead to.
-var ourPages = regexp.MustCompile(`^/(live|mine|audit|leads/[A-Za-z0-9-]{1,64}|me/[a-z-]{1,32})$`)
+var ourPages = regexp.MustCompile(`^/(live|audit|leads/[A-Za-z0-9-]{1,64}|me/[a-z-]{1,32})$`)
 
 // safeNext lets through pages of ours alone, by a list: nothing that a browser could read as another host or that acts.
 func safeNext(to string) string {

@@ -65,6 +65,10 @@ func ValidCorrelation(id string) bool {
 	return true
 }
 
+// posted gives a field of the form that was posted. Fields in the address do not count: what people type must not get into the logs of
+// whoever stands in front.
+func posted(c *fiber.Ctx, name string) string { return string(c.Request().PostArgs().Peek(name)) }
+
 // AddressOf gives the visitor's network address: the peer's, or what a trusted proxy says it is.
 func AddressOf(c *fiber.Ctx) string {
 	if address, ok := c.Locals(localAddress).(string); ok {

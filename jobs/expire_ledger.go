@@ -37,6 +37,10 @@ var expired = []struct{ table, sql string }{
 		AND last_seen_at < statement_timestamp() - interval '30 days'`},
 	{"signin_link", `DELETE FROM signin_link WHERE token_hash = ANY(ARRAY(SELECT token_hash FROM signin_link WHERE expires_at < statement_timestamp() - interval '1 day' LIMIT $1))
 		AND expires_at < statement_timestamp() - interval '1 day'`},
+	{"setup_link", `DELETE FROM setup_link WHERE token_hash = ANY(ARRAY(SELECT token_hash FROM setup_link WHERE expires_at < statement_timestamp() - interval '1 day' LIMIT $1))
+		AND expires_at < statement_timestamp() - interval '1 day'`},
+	// Who looked, and why, stays in the audit chain. The key is a UUIDv7.
+	{"reveal", `DELETE FROM reveal WHERE id = ANY(ARRAY(SELECT id FROM reveal WHERE id < ` + monthAgo + ` ORDER BY id LIMIT $1))`},
 }
 
 // monthAgo is the smallest UUIDv7 of the moment 30 days ago.
@@ -65,22 +69,26 @@ func (w *expireLedgerWorker) Work(ctx context.Context, _ *river.Job[expireLedger
 		}
 	}
 	for _, e := range walked {
-		if err := w.walk(ctx, e.table, e.sql); err != nil {
+		err := walk(ctx, w.pool, e.table, walkPages, func(from, to string) error {
+			_, err := w.pool.Exec(ctx, e.sql, from, to)
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("expire rows of %s: %w", e.table, err)
 		}
 	}
 	return nil
 }
 
-// walk goes through a table from its first page to its last.
-func (w *expireLedgerWorker) walk(ctx context.Context, table, sql string) error {
+// walk goes through a table from its first page to its last, some pages at a time; from and to are places in it (ctid).
+func walk(ctx context.Context, pool *pgxpool.Pool, table string, step int64, f func(from, to string) error) error {
 	var pages int64
-	err := w.pool.QueryRow(ctx, `SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::bigint`, table).Scan(&pages)
+	err := pool.QueryRow(ctx, `SELECT pg_relation_size($1::text::regclass) / current_setting('block_size')::bigint`, table).Scan(&pages)
 	if err != nil {
 		return err
 	}
-	for page := int64(0); page < pages; page += walkPages {
-		if _, err := w.pool.Exec(ctx, sql, fmt.Sprintf("(%d,0)", page), fmt.Sprintf("(%d,0)", page+walkPages)); err != nil {
+	for page := int64(0); page < pages; page += step {
+		if err := f(fmt.Sprintf("(%d,0)", page), fmt.Sprintf("(%d,0)", page+step)); err != nil {
 			return err
 		}
 	}

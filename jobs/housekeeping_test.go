@@ -123,9 +123,16 @@ func TestSealPayloads_MovesWhatWasInClear(t *testing.T) {
 	if n := h.count(`SELECT count(*) FROM touch WHERE payload <> '{}'`); n != 0 {
 		t.Errorf("%d touches in clear", n)
 	}
-	kept, err := lead.NewPayloadStore(h.db.Gorm, h.ring.OpenEnvelope).Read(t.Context(), lead.Everything(), id)
-	if err != nil || len(kept) != 1080 {
-		t.Fatalf("%d payloads, %v", len(kept), err)
+	var kept []lead.Payload
+	for after, more := uuid.Nil, true; more; {
+		page, further, err := lead.NewPayloadStore(h.db.Gorm, h.ring.OpenEnvelope).Read(t.Context(), lead.Everything(), id, after)
+		if err != nil || len(page) == 0 || len(page) > 100 {
+			t.Fatalf("%d payloads, %v", len(page), err)
+		}
+		kept, after, more = append(kept, page...), page[len(page)-1].Submission, further
+	}
+	if len(kept) != 1080 {
+		t.Fatalf("%d payloads", len(kept))
 	}
 	for _, p := range kept {
 		if want := `{"name": "Anna ` + p.CorrelationID.Plain()[1:] + `"}`; p.Body.Plain() != want || p.ContentType != "application/json" {

@@ -33,27 +33,24 @@ func (*sealPayloadsWorker) Timeout(*river.Job[sealPayloadsArgs]) time.Duration {
 	return 5 * time.Minute
 }
 
-const sealBatch = 500
+// sealPages bounds one transaction: half a megabyte of rows.
+const sealPages = 64
 
-// Work seals batch after batch, in the order of ids.
+// Work goes through the table from its first page to its last: an index would cost every repeat, for rows that only the release before
+// wrote.
 func (w *sealPayloadsWorker) Work(ctx context.Context, _ *river.Job[sealPayloadsArgs]) error {
-	for after := uuid.Nil; ; {
-		var done int
-		err := pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) (err error) {
-			done, after, err = w.some(ctx, tx, after)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("seal payloads that are in clear: %w", err)
-		}
-		if done < sealBatch {
-			return nil
-		}
+	err := walk(ctx, w.pool, "touch", sealPages, func(from, to string) error {
+		return pgx.BeginFunc(ctx, w.pool, func(tx pgx.Tx) error { return w.some(ctx, tx, from, to) })
+	})
+	if err != nil {
+		return fmt.Errorf("seal payloads that are in clear: %w", err)
 	}
+	return nil
 }
 
 // A row that somebody holds, an erasure for example, is left for the next time.
-const clearSQL = `SELECT id, correlation_id, payload::text FROM touch WHERE id > $1 AND payload <> '{}' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`
+const clearSQL = `SELECT id, correlation_id, payload::text FROM touch
+	WHERE ctid >= $1::text::tid AND ctid < $2::text::tid AND payload <> '{}' ORDER BY id FOR UPDATE SKIP LOCKED`
 
 // clearText is a submission in clear: the answers of it, as the release before understood them.
 type clearText struct {
@@ -62,18 +59,18 @@ type clearText struct {
 	answers     string
 }
 
-// some seals a batch after an id, and gives how many and the last one.
-func (w *sealPayloadsWorker) some(ctx context.Context, tx pgx.Tx, after uuid.UUID) (int, uuid.UUID, error) {
-	rows, err := tx.Query(ctx, clearSQL, after, sealBatch)
+// some seals what is in clear between two places of the table.
+func (w *sealPayloadsWorker) some(ctx context.Context, tx pgx.Tx, from, to string) error {
+	rows, err := tx.Query(ctx, clearSQL, from, to)
 	if err != nil {
-		return 0, after, err
+		return err
 	}
 	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c clearText, err error) {
 		err = row.Scan(&c.id, &c.correlation, &c.answers)
 		return c, err
 	})
 	if err != nil || len(batch) == 0 {
-		return 0, after, err
+		return err
 	}
 	var (
 		ids             []uuid.UUID
@@ -85,21 +82,21 @@ func (w *sealPayloadsWorker) some(ctx context.Context, tx pgx.Tx, after uuid.UUI
 			BodyType: "application/json", Body: privacy.Text(c.answers), CorrelationID: c.correlation,
 		}, uuid.Nil)
 		if err != nil {
-			return 0, after, err
+			return err
 		}
 		e, err := w.seal(ctx, document, c.id[:])
 		if err != nil {
-			return 0, after, err
+			return err
 		}
 		ids, keys, wrapped, sealed = append(ids, c.id), append(keys, e.KeyID), append(wrapped, e.Wrapped), append(sealed, e.Sealed)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO payload (submission, data_key, wrapped, sealed)
 		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[]) ON CONFLICT (submission) DO NOTHING`, ids, keys, wrapped, sealed)
 	if err != nil {
-		return 0, after, err
+		return err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE touch SET payload = '{}' WHERE id = ANY($1)`, ids); err != nil {
-		return 0, after, err
+		return err
 	}
-	return len(batch), ids[len(ids)-1], nil
+	return nil
 }

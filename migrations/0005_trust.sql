@@ -53,13 +53,14 @@ CREATE FUNCTION append_audit(p_actor_kind text, p_actor uuid, p_action text, p_o
 LANGUAGE plpgsql AS $$
 DECLARE
     h      audit_head;
-    t      timestamptz := clock_timestamp();
+    t      timestamptz;
     salt   bytea := decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex');
     digest bytea;
     sum    bytea;
 BEGIN
+    PERFORM set_config('idle_in_transaction_session_timeout', '5s', true); -- a frozen process must not hold the end of the chain for long
     SELECT * INTO STRICT h FROM audit_head WHERE name = 'chain' FOR UPDATE;
-    t := greatest(t, clock_timestamp()); -- after the wait for the head, so that times never run backwards along the chain
+    t := greatest(clock_timestamp(), (SELECT a.at FROM audit a WHERE a.seq = h.seq)); -- times never run backwards along the chain
     digest := sha256(salt || convert_to(p_note, 'UTF8'));
     sum := sha256(h.hash || convert_to(
         netstring((h.seq + 1)::text) || netstring(to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ||
@@ -152,18 +153,26 @@ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN', r);
             END IF;
-            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), r);
         EXCEPTION
             WHEN duplicate_object OR unique_violation THEN NULL; -- made by another database of this server at the same moment
             WHEN insufficient_privilege THEN RAISE NOTICE 'role % was not made: this user may not make roles', r;
         END;
+        IF EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+            EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), r);
+        END IF;
     END LOOP;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_reporting') THEN
-        GRANT SELECT ON lead, event, offer, decision, pool_state, node, audit_anchor TO leadline_reporting;
+        GRANT SELECT ON pool_state, node, audit_anchor TO leadline_reporting;
+        -- Without words that visitors or reps may have written about a person, and without addresses of reps.
+        GRANT SELECT (id, form, intent, product, country, region, postal_code, timezone, language, source, email_domain, domain_class, accepted_at, stage,
+            crm_state, pool, rep_id, attempt, claimed_at, first_touch_at, closed_at, disposition, revision, demo) ON lead TO leadline_reporting;
+        GRANT SELECT (seq, at, lead_id, kind, pool, rep_id, attempt) ON event TO leadline_reporting;
+        GRANT SELECT (lead_id, attempt, kind, rung, pool, rep_id, state, cause, offered_at, deadline, ended_at) ON offer TO leadline_reporting;
+        GRANT SELECT (lead_id, version, rule, pool, rep_id, at) ON decision TO leadline_reporting;
         GRANT SELECT (id, lead_id, kind, correlation_id, at) ON touch TO leadline_reporting;
         GRANT SELECT (id, name, team, timezone, hours, active, presence, presence_by, presence_at, demo, updated_at) ON rep TO leadline_reporting;
         GRANT SELECT (number, hash, note, demo, created_at) ON config_version TO leadline_reporting;
-        GRANT SELECT (id, lead_id, connection, kind, destination, hot, state, wanted, written, attempts, calls, due_at, failing_since, record_id, last_error,
+        GRANT SELECT (id, lead_id, connection, kind, destination, hot, state, wanted, written, attempts, calls, due_at, failing_since, last_error,
             created_at, confirmed_at) ON delivery TO leadline_reporting;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_contact') THEN
@@ -174,6 +183,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_audit') THEN
         GRANT SELECT ON audit, audit_head, audit_anchor TO leadline_audit;
+        GRANT SELECT (id, purpose, public) ON data_key TO leadline_audit;
     END IF;
 END $$;
 
@@ -182,9 +192,16 @@ ALTER TABLE session
     ADD COLUMN id            uuid,                   -- null only for sessions that the release before began
     ADD COLUMN previous_hash bytea,                  -- the token before the last change, valid for a moment more
     ADD COLUMN rotated_at    timestamptz,
+    ADD COLUMN fresh_at      timestamptz,            -- until when the person was busy here without a long pause; null: since the sign-in
     ADD COLUMN trusted       boolean NOT NULL DEFAULT false,
     ADD COLUMN address       text NOT NULL DEFAULT ''; -- the network it was begun from, not the whole address
 
 -- Last, so that the lock on the table of leads is held for a moment only.
 -- lock order: nobody locks sessions and leads in one transaction
 ALTER TABLE lead ADD COLUMN erased_at timestamptz;
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_reporting') THEN
+        GRANT SELECT (erased_at) ON lead TO leadline_reporting;
+    END IF;
+END $$;

@@ -18,8 +18,9 @@ import (
 // route's pattern, never the path or the query, which may hold tokens.
 func (s *server) request(c *fiber.Ctx) error {
 	started := s.Now()
+	// Programs and forms may bring theirs. People's browsers do not, and what they do may be kept for years: the id is then ours.
 	id := c.Get("X-Correlation-ID")
-	if !handlers.ValidCorrelation(id) {
+	if !strings.HasPrefix(c.Path(), "/v1/") || !handlers.ValidCorrelation(id) {
 		id = newCorrelation()
 	}
 	handlers.SetCorrelation(c, id)

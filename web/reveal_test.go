@@ -87,7 +87,7 @@ func TestAPI_RefusesFiltersThatMeanNothing(t *testing.T) {
 func TestReveal_AsksWhoWasAwayToSignInAgain(t *testing.T) {
 	w := newWorld(t, web.New)
 	ops, path := w.named("ops"), "/leads/"+w.plants[0].id.String()
-	if _, err := w.db.Console.Exec(t.Context(), `UPDATE session SET trusted = true, last_seen_at = clock_timestamp() - interval '31 minutes' WHERE account_id = (SELECT id FROM account WHERE email = $1)`, ops.account); err != nil {
+	if _, err := w.db.Console.Exec(t.Context(), `UPDATE session SET trusted = true, last_seen_at = clock_timestamp() - interval '31 minutes', fresh_at = clock_timestamp() - interval '31 minutes' WHERE account_id = (SELECT id FROM account WHERE email = $1)`, ops.account); err != nil {
 		t.Fatal(err)
 	}
 	reveal := func() answer {
@@ -95,5 +95,9 @@ func TestReveal_AsksWhoWasAwayToSignInAgain(t *testing.T) {
 	}
 	eventually(t, "the session to be looked up anew", func() bool { return reveal().StatusCode == http.StatusUnauthorized })
 	expect(t, "a look at the page", w.do(http.MethodGet, path, "", "Cookie", ops.cookie, "Accept", "text/html"), http.StatusOK)
-	eventually(t, "the look to count", func() bool { return reveal().StatusCode == http.StatusSeeOther })
+	expect(t, "a reveal after the look", reveal(), http.StatusUnauthorized)
+	if _, err := w.db.Console.Exec(t.Context(), `UPDATE session SET fresh_at = clock_timestamp() - interval '29 minutes' WHERE account_id = (SELECT id FROM account WHERE email = $1)`, ops.account); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "somebody who was there all the time", func() bool { return reveal().StatusCode == http.StatusSeeOther })
 }

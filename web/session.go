@@ -29,7 +29,7 @@ func (s *server) person(c *fiber.Ctx, who access) error {
 	if !person.Has(who.roles...) {
 		return s.notYours(c, who.roles)
 	}
-	if who.strict && person.Idle >= account.StrictIdle {
+	if who.strict && person.Away >= account.StrictIdle {
 		return signInFirst(c, fault.New(fault.Unauthenticated, "You did nothing here for a while. Sign in again to go on."))
 	}
 	if err := s.checkToken(c, person); err != nil {
@@ -47,16 +47,16 @@ func (s *server) person(c *fiber.Ctx, who access) error {
 }
 
 // keepSession notes that the person is there and, with a page, gives the browser a new token when the old one has become old. Polls
-// and parts of pages do neither: they come by themselves, and several at once.
+// and parts of pages do neither, because they come by themselves and several at once; but when the page with a new token was lost on
+// the way, any answer brings it again.
 func (s *server) keepSession(c *fiber.Ctx, token string, person account.Who) error {
 	page := c.Method() == fiber.MethodGet && c.Get("HX-Request") == "" && handlers.WantsHTML(c) && c.Get("Sec-Purpose") == ""
-	if safe(c) && !page {
-		return nil
+	if page || !safe(c) {
+		if err := s.Accounts.Acted(c.UserContext(), person); err != nil {
+			return err
+		}
 	}
-	if err := s.Accounts.Acted(c.UserContext(), person); err != nil {
-		return err
-	}
-	if !page {
+	if !page && !person.Late() {
 		return nil
 	}
 	next, left, err := s.Accounts.Renew(c.UserContext(), token, person)
@@ -69,18 +69,35 @@ func (s *server) keepSession(c *fiber.Ctx, token string, person account.Who) err
 
 // signInFirst takes people to the sign-in page and back afterwards; scripts get a 401.
 func signInFirst(c *fiber.Ctx, err error) error {
+	to := "/signin"
+	if back := pageBefore(c); back != "" && back != "/" {
+		to += "?next=" + url.QueryEscape(back)
+	}
 	if c.Get("HX-Request") == "true" {
-		c.Set("HX-Redirect", "/signin")
+		c.Set("HX-Redirect", to)
 		return err
 	}
 	if !handlers.WantsHTML(c) {
 		return err
 	}
-	to := "/signin"
-	if c.Method() == fiber.MethodGet && c.OriginalURL() != "/" {
-		to += "?next=" + url.QueryEscape(c.OriginalURL())
-	}
 	return c.Redirect(to, fiber.StatusSeeOther)
+}
+
+// pageBefore is the page that a person was on, as far as the browser tells: the one asked for, or the one that a form or a part of a
+// page was sent from. The sign-in page takes it for one of ours only if it is.
+func pageBefore(c *fiber.Ctx) string {
+	if c.Method() == fiber.MethodGet && c.Get("HX-Request") == "" {
+		return c.OriginalURL()
+	}
+	from := c.Get("HX-Current-URL")
+	if from == "" {
+		from = c.Get(fiber.HeaderReferer)
+	}
+	page, err := url.Parse(from)
+	if err != nil {
+		return ""
+	}
+	return page.RequestURI()
 }
 
 func (s *server) notYours(c *fiber.Ctx, needed []string) error {

@@ -77,7 +77,12 @@ type Who struct {
 	Trusted   bool          // the session lasts as long as on a trusted device
 	Idle      time.Duration // since the person last did something, as written down: up to half a minute too long
 
+	// Away is since when there was no such pause as StrictIdle: a look at a page after a long pause ends Idle, and only a new sign-in
+	// ends Away.
+	Away time.Duration
+
 	renew bool // the token that was shown is due to be changed, or was just changed
+	late  bool // the token that was shown was just changed: the browser has not heard of the new one
 }
 
 // SignedIn tells whether there is somebody.

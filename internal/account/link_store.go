@@ -38,9 +38,6 @@ func (s *Store) UseLink(ctx context.Context, link string, from Device) (token st
 	if !plausible(link, "") {
 		return "", Who{}, gone
 	}
-	if err := s.sweep(ctx); err != nil {
-		return "", Who{}, err
-	}
 	err = s.inTx(ctx, func(tx *gorm.DB) error {
 		var used struct{ AccountID uuid.UUID }
 		err := tx.Raw(`UPDATE signin_link SET used_at = clock_timestamp()
@@ -60,6 +57,9 @@ func (s *Store) UseLink(ctx context.Context, link string, from Device) (token st
 		token, who, err = begin(ctx, tx, row, from, "link")
 		return err
 	})
+	if err == nil {
+		err = s.sweep(ctx)
+	}
 	return token, who, err
 }
 

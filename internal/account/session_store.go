@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"gorm.io/gorm"
@@ -17,6 +18,9 @@ import (
 // same fault (Unauthenticated) after the same time; too many are Throttled.
 func (s *Store) SignIn(ctx context.Context, email, password string, from Device) (string, Who, error) {
 	email = strings.ToLower(strings.TrimSpace(email))
+	if !utf8.ValidString(email) || strings.ContainsRune(email, 0) { // nobody's, and nothing that the database takes
+		email = ""
+	}
 	if err := s.throttle.take(email, from.Address); err != nil {
 		return "", Who{}, err
 	}
@@ -123,6 +127,7 @@ type sessionRow struct {
 	SessionID *uuid.UUID
 	Trusted   bool
 	Idle      float64 // seconds
+	Away      float64 // seconds
 	Due       bool    // the token is old
 	Grace     bool    // the token changed a moment ago
 }
@@ -130,6 +135,7 @@ type sessionRow struct {
 func (r sessionRow) who() Who {
 	w := r.Person.who()
 	w.SessionID, w.Trusted, w.Idle = *r.SessionID, r.Trusted, time.Duration(r.Idle*float64(time.Second))
+	w.Away = time.Duration(r.Away * float64(time.Second))
 	return w
 }
 
@@ -139,6 +145,7 @@ func (s *Store) find(ctx context.Context, condition string, key any) (sessionRow
 	args := append([]any{tokenAge.Seconds(), tokenGrace.Seconds(), key}, limits()...)
 	err := s.db.WithContext(ctx).Raw(`SELECT a.id, a.email, a.name, a.roles, r.id AS rep_id, s.id AS session_id, s.trusted,
 			extract(epoch FROM clock_timestamp() - s.last_seen_at)::float8 AS idle,
+			extract(epoch FROM clock_timestamp() - coalesce(s.fresh_at, s.created_at))::float8 AS away,
 			coalesce(s.rotated_at, s.created_at) <= clock_timestamp() - ? * interval '1 second' AS due,
 			coalesce(s.rotated_at > clock_timestamp() - ? * interval '1 second', false) AS grace
 		FROM session s JOIN account a ON a.id = s.account_id LEFT JOIN rep r ON r.email = a.email AND r.active
@@ -195,7 +202,7 @@ func (s *Store) byPrevious(ctx context.Context, hash []byte) (Who, error) {
 		return Who{}, signInToGoOn()
 	}
 	who := row.who()
-	who.renew = true
+	who.renew, who.late = true, true
 	s.sessions.put(hash, who)
 	return who, nil
 }
@@ -236,12 +243,19 @@ func (s *Store) Acted(ctx context.Context, who Who) error {
 	if who.Idle < noteEvery {
 		return nil
 	}
-	if err := s.db.WithContext(ctx).Exec(`UPDATE session SET last_seen_at = clock_timestamp() WHERE id = ?`, who.SessionID).Error; err != nil {
+	err := s.db.WithContext(ctx).Exec(`UPDATE session SET last_seen_at = clock_timestamp(),
+			fresh_at = CASE WHEN coalesce(fresh_at, created_at) > clock_timestamp() - ? * interval '1 second' THEN clock_timestamp() ELSE fresh_at END
+		WHERE id = ?`, StrictIdle.Seconds(), who.SessionID).Error
+	if err != nil {
 		return fmt.Errorf("note a session as used: %w", err)
 	}
 	s.dropSession(who.SessionID)
 	return nil
 }
+
+// Late tells that the browser showed the token from before the last change: its answer was lost, and the next one should carry the
+// new token, whatever it is an answer to.
+func (w Who) Late() bool { return w.late }
 
 // Renew changes a session's token when it is older than an hour. It gives the token that the browser is to carry from now on and
 // how long the session can last at most, or nothing when the token stays. who is what SessionByToken told about the token.

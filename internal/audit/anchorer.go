@@ -5,7 +5,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,11 +163,17 @@ func (a *Anchorer) bring(ctx context.Context, i int, newest AnchorRecord) {
 	}
 }
 
+// problemText words an error for the page: without paths of the server, which the log has.
 func problemText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	text := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		text = strings.ReplaceAll(text, path.Path, filepath.Base(path.Path))
+	}
+	return text
 }
 
 // anchor signs the head and stores the signature, when there is something new.

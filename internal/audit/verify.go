@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -22,6 +23,9 @@ type Options struct {
 	Outside  []Outside // what was anchored outside; without any, an end that was cut off cannot be seen
 	// PublicKey gives the key that verifies anchors signed with a key id; an error that is a NotFound fault becomes a finding.
 	PublicKey func(ctx context.Context, id int64) (ed25519.PublicKey, error)
+	// Erased tells whether an erasure is on the list outside the database: whoever owns the database could invent one to take words out
+	// of the chain. Nil: there is no list to compare with.
+	Erased func(id uuid.UUID) bool
 }
 
 // Finding is something that is wrong. Seq is the row it is about; 0: the whole.
@@ -145,15 +149,19 @@ func (v *verifier) begin(ctx context.Context, tx pgx.Tx) error {
 // readErasures collects which notes were erased, according to the chain itself.
 func (v *verifier) readErasures(ctx context.Context, tx pgx.Tx) error {
 	v.erased = map[int64]int64{}
-	rows, err := tx.Query(ctx, `SELECT seq, detail FROM audit WHERE action = ANY($1) ORDER BY seq`, []string{string(PersonErased), string(ErasureRepeated)})
+	rows, err := tx.Query(ctx, `SELECT seq, object, at > clock_timestamp() - interval '5 minutes', detail FROM audit WHERE action = ANY($1) ORDER BY seq`, []string{string(PersonErased), string(ErasureRepeated)})
 	if err != nil {
 		return err
 	}
 	var (
-		seq    int64
-		detail *string
+		seq            int64
+		object, detail *string
+		recent         *bool // the list on this machine may not know of it yet
 	)
-	_, err = pgx.ForEachRow(rows, []any{&seq, &detail}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&seq, &object, &recent, &detail}, func() error {
+		if v.o.Erased != nil && !(recent != nil && *recent) && !v.listed(object) {
+			v.report.add(seq, "Row %d says that a person was erased, but the erasure list does not know of it.", seq)
+		}
 		redacted, ok := redactedBy(detail)
 		if !ok {
 			v.report.add(seq, "Row %d says that a person was erased, in details that cannot be read.", seq)
@@ -164,6 +172,15 @@ func (v *verifier) readErasures(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	})
 	return err
+}
+
+// listed tells whether the erasure that a row names is on the list outside.
+func (v *verifier) listed(object *string) bool {
+	if object == nil {
+		return false
+	}
+	id, err := uuid.Parse(*object)
+	return err == nil && v.o.Erased(id)
 }
 
 // redactedBy reads which rows lost their note, from the details of an erasure.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ type webhook struct {
 func newWebhook(c outbox.Connection, client *outbound.Client, now func() time.Time) (*webhook, error) {
 	address, err := url.Parse(c.BaseURL)
 	if err != nil || outbound.CheckURL(address) != nil {
-		return nil, errors.New("base_url is not an http or https address")
+		return nil, errors.New("base_url is not a usable address")
 	}
 	key, err := webhookKey(c.Secret)
 	if err != nil {
@@ -158,6 +159,9 @@ func (h *webhook) sign(req *http.Request, w Write, body []byte) {
 	req.Header.Set("Webhook-Signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
+// recordName is what a record may be called: an identifier, not a sentence and not an e-mail address.
+var recordName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:=/+-]{0,127}$`)
+
 func recordOf(answer []byte) Record {
 	var said struct {
 		ID  json.RawMessage `json:"id"`
@@ -170,6 +174,9 @@ func recordOf(answer []byte) Record {
 	var number json.Number
 	if json.Unmarshal(said.ID, &record.ID) != nil && json.Unmarshal(said.ID, &number) == nil {
 		record.ID = number.String()
+	}
+	if !recordName.MatchString(record.ID) {
+		record.ID = "" // words, or an address of somebody: it would be kept and shown
 	}
 	if link, err := url.Parse(said.URL); err == nil && link.Host != "" && (link.Scheme == "http" || link.Scheme == "https") {
 		record.URL = link.String()

@@ -122,7 +122,7 @@ func (s *Service) erase(ctx context.Context, tx pgx.Tx, e entry, p *person, acti
 	if err := forgetRecords(ctx, tx, p, ids); err != nil {
 		return err
 	}
-	redacted, err := redact(ctx, tx, submissions)
+	redacted, err := redact(ctx, tx, p, submissions)
 	if err != nil {
 		return err
 	}
@@ -198,22 +198,34 @@ func notYetErased(ctx context.Context, tx pgx.Tx, ids []uuid.UUID) ([]standing, 
 	return all, nil
 }
 
-// redact takes people's words about the leads out of the audit chain, and gives the rows, for the chain to say so itself.
-func redact(ctx context.Context, tx pgx.Tx, submissions []uuid.UUID) ([]int64, error) {
-	rows, err := tx.Query(ctx, `UPDATE audit SET note = NULL, note_salt = NULL
-		WHERE object_kind = 'lead' AND object = ANY($1::uuid[]::text[]) AND note <> '' RETURNING seq`, submissions)
+// redact takes people's words about the leads, and whatever else names the person, out of the audit chain, and gives the rows, for the
+// chain to say so itself.
+func redact(ctx context.Context, tx pgx.Tx, p *person, submissions []uuid.UUID) ([]int64, error) {
+	rows, err := tx.Query(ctx, `SELECT seq, note, object_kind = 'lead' AND object = ANY($1::uuid[]::text[]) FROM audit WHERE note <> '' ORDER BY seq`, submissions)
 	if err != nil {
 		return nil, fmt.Errorf("audit notes: %w", err)
 	}
-	seqs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	var (
+		telling []int64
+		seq     int64
+		note    string
+		about   bool
+	)
+	_, err = pgx.ForEachRow(rows, []any{&seq, &note, &about}, func() error {
+		if about || p.namedBy(note) {
+			telling = append(telling, seq)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("audit notes: %w", err)
 	}
-	slices.Sort(seqs)
-	return seqs, nil
+	if _, err := tx.Exec(ctx, `UPDATE audit SET note = NULL, note_salt = NULL WHERE seq = ANY($1)`, telling); err != nil {
+		return nil, fmt.Errorf("audit notes: %w", err)
+	}
+	return telling, nil
 }
 
-// keepEntry writes the entry of the list to the table.
 // forgetRecords removes names of records that name the person. Others stay: they are what a deletion at the vendor needs.
 func forgetRecords(ctx context.Context, tx pgx.Tx, p *person, ids []uuid.UUID) error {
 	rows, err := tx.Query(ctx, `SELECT id, record_id FROM delivery WHERE lead_id = ANY($1) AND record_id <> ''`, ids)
@@ -238,6 +250,7 @@ func forgetRecords(ctx context.Context, tx pgx.Tx, p *person, ids []uuid.UUID) e
 	return nil
 }
 
+// keepEntry writes the entry of the list to the table.
 func keepEntry(ctx context.Context, tx pgx.Tx, e entry) error {
 	_, err := tx.Exec(ctx, `INSERT INTO erasure (id, at, subjects, leads) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (id) DO UPDATE SET leads = excluded.leads`, e.ID, e.At, e.Subjects, e.Leads)

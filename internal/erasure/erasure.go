@@ -101,7 +101,7 @@ func (s *Service) Erase(ctx context.Context, r Request) (Result, error) {
 		if err != nil {
 			return err
 		}
-		if found.namedBy(r.Reason) {
+		if found.hintedAtBy(r.Reason) {
 			return invalid("reason", "names_person", "The reason names the person. It is kept, so leave names, addresses and numbers out.")
 		}
 		e := entry{ID: uuid.Must(uuid.NewV7()), At: found.at.UTC(), Subjects: s.subjects(found), Leads: found.ids()}
@@ -109,7 +109,7 @@ func (s *Service) Erase(ctx context.Context, r Request) (Result, error) {
 			return err
 		}
 		if err := s.carryOut(ctx, conn, e, found, audit.PersonErased, r.Reason); err != nil {
-			return err
+			return fmt.Errorf("the erasure is on the list and will be carried out at the next start of a server; to have it now, repeat the command: %w", err)
 		}
 		result = found.result(e.ID)
 		return s.stragglers(ctx, conn, wanted{emails: found.emails, phones: found.phones}, e, &result)

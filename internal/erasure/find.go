@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -42,6 +43,7 @@ type found struct {
 	form               string
 	acceptedAt         time.Time
 	email, phone, name string
+	company            string
 }
 
 func nobody() error {
@@ -101,11 +103,11 @@ func (p *person) begin(ctx context.Context, conn *pgx.Conn, id uuid.UUID) error 
 }
 
 const foundSQL = `
-SELECT l.id, l.form, l.accepted_at, coalesce(c.email, ''), coalesce(c.phone, ''), coalesce(c.name, '')
+SELECT l.id, l.form, l.accepted_at, coalesce(c.email, ''), coalesce(c.phone, ''), coalesce(c.name, ''), coalesce(c.company, '')
 FROM lead l LEFT JOIN contact c ON c.lead_id = l.id`
 
 func scanFound(row pgx.CollectableRow) (f found, err error) {
-	err = row.Scan(&f.id, &f.form, &f.acceptedAt, &f.email, &f.phone, &f.name)
+	err = row.Scan(&f.id, &f.form, &f.acceptedAt, &f.email, &f.phone, &f.name, &f.company)
 	return f, err
 }
 
@@ -243,6 +245,27 @@ func (p *person) namedBy(text string) bool {
 		}
 	}
 	return false
+}
+
+// hintedAtBy tells, more carefully, whether a text that will be kept for years holds even a word of who the person is.
+func (p *person) hintedAtBy(text string) bool {
+	if p.namedBy(text) {
+		return true
+	}
+	words := wordsOf(text)
+	for _, f := range p.leads {
+		local, _, _ := strings.Cut(f.email, "@")
+		for _, word := range wordsOf(f.name + " " + local + " " + f.company) {
+			if len(word) >= 3 && slices.Contains(words, word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(lead.EmailMatch(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
 func onlyDigits(s string) string {

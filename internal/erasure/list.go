@@ -90,8 +90,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// read gives the entries, each once with all the leads that any line names for it, and the length of the part that is whole. A damaged
-// last line is what a crash leaves behind: its erasure was not begun. Any other damage is an error.
+// read gives the entries, each once with all the leads that any line names for it, and the length of the part that is whole. A last
+// line without its end is what a crash leaves behind: its erasure was not begun. Any other damage is an error.
 func (l *list) read() (entries []entry, whole int64, err error) {
 	text, err := os.ReadFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -105,7 +105,7 @@ func (l *list) read() (entries []entry, whole int64, err error) {
 		row, rest, ended := bytes.Cut(text, []byte("\n"))
 		var parsed line
 		if json.Unmarshal(row, &parsed) != nil || parsed.ID == uuid.Nil || parsed.sum() != parsed.Sum || !ended {
-			if len(rest) == 0 {
+			if !ended { // what a crash leaves behind
 				return entries, whole, nil
 			}
 			return nil, 0, fmt.Errorf("%w: line %d of %s is not as it was written. Restore the file from a copy; "+
@@ -121,6 +121,23 @@ func (l *list) read() (entries []entry, whole int64, err error) {
 		text = rest
 	}
 	return entries, whole, nil
+}
+
+// Listed reads the list for whoever verifies the record: the function it gives tells whether an erasure is on it. Nil when there is no
+// list here to compare with.
+func Listed(path string) (func(id uuid.UUID) bool, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nothing to compare with
+	}
+	entries, _, err := (&list{path: path}).read()
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[uuid.UUID]bool, len(entries))
+	for _, e := range entries {
+		ids[e.ID] = true
+	}
+	return func(id uuid.UUID) bool { return ids[id] }, nil
 }
 
 func union(a, b []uuid.UUID) []uuid.UUID {

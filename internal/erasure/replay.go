@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -68,6 +69,41 @@ func (s *Service) known(ctx context.Context, conn *pgx.Conn) ([]entry, error) {
 		return nil, fmt.Errorf("read erasures: %w", err)
 	}
 	return all, nil
+}
+
+// completeEvery is how long an erasure by another node is on this node's list at the latest.
+const completeEvery = time.Minute
+
+// Run adds to the file what other nodes and commands erase, each minute until ctx ends: each node's file is enough when the database is
+// restored beneath it.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(completeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.Complete(ctx); err != nil && ctx.Err() == nil {
+			s.Log.ErrorContext(ctx, "the erasure list could not be kept complete", "error", err)
+		}
+	}
+}
+
+// Complete adds to the file what the database knows and the file does not.
+func (s *Service) Complete(ctx context.Context) error {
+	return s.locked(ctx, func(conn *pgx.Conn) error {
+		listed, _, err := s.list.read()
+		if err != nil {
+			return err
+		}
+		known, err := s.known(ctx, conn)
+		if err != nil {
+			return err
+		}
+		return s.complete(listed, known)
+	})
 }
 
 // complete adds to the file what other nodes erased: each node's file is enough by itself.

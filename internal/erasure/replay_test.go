@@ -218,6 +218,8 @@ func TestReplay_ToleratesACutLineAndRefusesAnyOtherDamage(t *testing.T) {
 		"changed":  strings.Replace(whole, `"leads":["0`, `"leads":["1`, 1),
 		"cut":      lines[0] + lines[1][:40] + "\n" + lines[2],
 		"foreign":  "hello\n" + whole,
+		"last":     lines[0] + lines[1] + strings.Replace(lines[2], `"leads":["0`, `"leads":["1`, 1),
+		"appended": whole + "garbage\n",
 		"no lines": strings.Repeat("\x00", 10) + "\n" + whole,
 	} {
 		write(text)

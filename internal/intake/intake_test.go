@@ -111,7 +111,7 @@ func (b *bench) lead(id uuid.UUID) (lead.Lead, lead.Contact) {
 // payloads are what was kept of a lead's submissions, in order.
 func (b *bench) payloads(id uuid.UUID) []lead.Payload {
 	b.t.Helper()
-	kept, err := lead.NewPayloadStore(b.db.Gorm, b.ring.OpenEnvelope).Read(context.Background(), lead.Everything(), id)
+	kept, _, err := lead.NewPayloadStore(b.db.Gorm, b.ring.OpenEnvelope).Read(context.Background(), lead.Everything(), id, uuid.Nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -69,13 +69,13 @@ func TestPayload_OpensForItsOwnSubmissionAlone(t *testing.T) {
 	b.exec(`UPDATE payload p SET data_key = o.data_key, wrapped = o.wrapped, sealed = o.sealed FROM payload o WHERE p.submission = $1 AND o.submission = $2`,
 		one.LeadID, two.LeadID)
 	store := lead.NewPayloadStore(b.db.Gorm, b.ring.OpenEnvelope)
-	if _, err := store.Read(context.Background(), lead.Everything(), one.LeadID); !errors.Is(err, keyring.ErrDamaged) {
+	if _, _, err := store.Read(context.Background(), lead.Everything(), one.LeadID, uuid.Nil); !errors.Is(err, keyring.ErrDamaged) {
 		t.Errorf("a payload that was put in place of another: %v", err)
 	}
 	if n := b.count(`SELECT count(*) FROM audit WHERE action = 'payload.read'`); n != 0 {
 		t.Error("what could not be read was recorded as read")
 	}
-	if _, err := store.Read(context.Background(), lead.Everything(), uuid.Must(uuid.NewV7())); !fault.Is(err, fault.NotFound) {
+	if _, _, err := store.Read(context.Background(), lead.Everything(), uuid.Must(uuid.NewV7()), uuid.Nil); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no such lead: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"leadline/internal/config"
@@ -88,8 +89,9 @@ func (m Master) wrap(purpose Purpose, id int64, key []byte) (fingerprint string,
 
 // unwrap decrypts a data key under whichever key-encryption key wrapped it.
 func (m Master) unwrap(row keyRow) ([]byte, error) {
+	wrappedBy := strings.TrimPrefix(row.kek, lostMark) // a key that was found again opens what was given up
 	for _, k := range m.known {
-		if k.fingerprint != row.kek {
+		if k.fingerprint != wrappedBy {
 			continue
 		}
 		key, err := openWith(k.aead, row.wrapped, bind("leadline data key 1 "+string(row.purpose), row.id, nil))

@@ -139,9 +139,13 @@ type Lost struct {
 	Secrets []string // names of secrets that were removed and must be set again
 }
 
-// GiveUp retires the data keys whose key-encryption key this process was not given and removes the secrets under them, so that
-// new ones can be made. What they protect is lost unless that key is found and a backup restored.
-func (r *Ring) GiveUp(ctx context.Context) (lost Lost, err error) {
+// GiveUp retires the data keys under the key-encryption key with this fingerprint, which this process was not given, and removes the
+// secrets under them, so that new ones can be made. What else they protect cannot be read until that key is found. The fingerprint is
+// asked for so that nobody gives up what a command in the wrong environment merely could not see.
+func (r *Ring) GiveUp(ctx context.Context, kek string) (lost Lost, err error) {
+	if r.master.knows(kek) {
+		return Lost{}, fault.New(fault.Conflict, "The key-encryption key %s is not lost: it was given.", kek)
+	}
 	err = postgres.InTx(ctx, r.db.Console, func(tx pgx.Tx) error {
 		if err := lockRing(ctx, tx); err != nil {
 			return err
@@ -151,7 +155,7 @@ func (r *Ring) GiveUp(ctx context.Context) (lost Lost, err error) {
 			return err
 		}
 		for _, row := range all {
-			if r.master.knows(row.kek) || strings.HasPrefix(row.kek, lostMark) {
+			if row.kek != kek {
 				continue
 			}
 			names, err := giveUpKey(ctx, tx, row)
@@ -162,7 +166,7 @@ func (r *Ring) GiveUp(ctx context.Context) (lost Lost, err error) {
 			lost.Secrets = append(lost.Secrets, names...)
 		}
 		if lost.Keys == 0 {
-			return fault.New(fault.Conflict, "Nothing is lost: every data key opens with the key-encryption keys that were given.")
+			return fault.New(fault.NotFound, "No data key is under the key-encryption key %s.", kek)
 		}
 		for _, name := range lost.Secrets {
 			if err := recordSecret(ctx, tx, audit.SecretRemoved, name); err != nil {

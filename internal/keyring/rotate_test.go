@@ -249,10 +249,17 @@ func TestGiveUp_MakesRoomForNewKeys(t *testing.T) {
 	if err := after.Ready(ctx); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("%v", err)
 	}
-	if lost, err := after.GiveUp(ctx); err != nil || lost.Keys != 2 || !slices.Equal(lost.Secrets, []string{"crm"}) {
+	lostKEK := ""
+	if err := db.Console.QueryRow(ctx, `SELECT kek FROM data_key LIMIT 1`).Scan(&lostKEK); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.GiveUp(ctx, lostKEK); !fault.Is(err, fault.Conflict) {
+		t.Errorf("whoever has the key gave it up: %v", err)
+	}
+	if lost, err := after.GiveUp(ctx, lostKEK); err != nil || lost.Keys != 2 || !slices.Equal(lost.Secrets, []string{"crm"}) {
 		t.Fatalf("%+v, %v", lost, err)
 	}
-	if _, err := after.GiveUp(ctx); !fault.Is(err, fault.Conflict) {
+	if _, err := after.GiveUp(ctx, lostKEK); !fault.Is(err, fault.NotFound) {
 		t.Errorf("again: %v", err)
 	}
 	if err := after.Ready(ctx); err != nil {

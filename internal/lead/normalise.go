@@ -61,7 +61,9 @@ func (n *normaliser) submission() Submission {
 	n.answers(&sub)
 	sub.Timezone = c.Context.Timezone
 	sub.Language = languageOf(c.Context.Locale)
-	sub.Source = cut(strings.ToLower(c.Context.UTMSource), maxOther)
+	if source := strings.ToLower(c.Context.UTMSource); !strings.Contains(source, "@") { // reports go by source: it must never be an address
+		sub.Source = cut(source, maxOther)
+	}
 	return sub
 }
 

@@ -36,34 +36,40 @@ type payloadRow struct {
 const payloadsSQL = `
 SELECT p.submission, s.kind, s.at, p.data_key, p.wrapped, p.sealed
 FROM (SELECT id, 'first' AS kind, accepted_at AS at FROM lead WHERE id = ? UNION ALL SELECT id, kind, at FROM touch WHERE lead_id = ?) s
-JOIN payload p ON p.submission = s.id ORDER BY s.at, s.id`
+JOIN payload p ON p.submission = s.id WHERE s.id > ? ORDER BY s.id LIMIT ?`
 
-// Read gives everything that was sent for a lead, oldest first: the first submission, repeats and corrections, as far as it is still
-// kept. Aliases are resolved. It is recorded in the audit chain in the same transaction; what cannot be recorded is not read.
-// NotFound when there is no such lead in scope; nothing for an erased person.
-func (s *PayloadStore) Read(ctx context.Context, scope Scope, id uuid.UUID) ([]Payload, error) {
-	id, err := NewStore(s.db).Resolve(ctx, scope, id)
+// payloadPage bounds one reading: a submission has up to 32 KiB, and anybody may send many.
+const payloadPage = 100
+
+// Read gives what was sent for a lead, oldest first: the first submission, repeats and corrections, as far as it is still kept. after is
+// the last submission of the page before, or nil; more tells that there is another page. Aliases are resolved. What cannot be recorded
+// in the audit chain is not given. NotFound when there is no such lead in scope; nothing for an erased person.
+func (s *PayloadStore) Read(ctx context.Context, scope Scope, id, after uuid.UUID) (found []Payload, more bool, err error) {
+	id, err = NewStore(s.db).Resolve(ctx, scope, id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var found []Payload
+	var rows []payloadRow
+	if err := s.db.WithContext(ctx).Raw(payloadsSQL, id, id, after, payloadPage+1).Scan(&rows).Error; err != nil {
+		return nil, false, fmt.Errorf("read payloads of lead %s: %w", id, err)
+	}
+	if more = len(rows) > payloadPage; more {
+		rows = rows[:payloadPage]
+	}
+	// Opened before the transaction: a key that this process has not opened yet needs a connection of its own.
+	if found, err = s.opened(ctx, rows); err != nil {
+		return nil, false, err
+	}
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var rows []payloadRow
-		if err := tx.Raw(payloadsSQL, id, id).Scan(&rows).Error; err != nil {
-			return fmt.Errorf("read payloads of lead %s: %w", id, err)
-		}
-		if found, err = s.opened(ctx, rows); err != nil {
-			return err
-		}
 		_, err := audit.Append(ctx, tx, audit.Entry{
 			Action: audit.PayloadRead, ObjectKind: "lead", Object: id.String(), Detail: map[string]int{"submissions": len(found)},
 		})
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return found, nil
+	return found, more, nil
 }
 
 func (s *PayloadStore) opened(ctx context.Context, rows []payloadRow) ([]Payload, error) {

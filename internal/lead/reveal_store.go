@@ -78,7 +78,7 @@ func (s *Store) RevealTo(ctx context.Context, scope Scope, id, token uuid.UUID) 
 	if err != nil {
 		return err
 	}
-	if is, err := revealed(s.db.WithContext(ctx), id, token); err != nil || is {
+	if is, err := revealed(s.db.WithContext(ctx), id, token, revealSpare); err != nil || is {
 		return err
 	}
 	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -86,7 +86,7 @@ func (s *Store) RevealTo(ctx context.Context, scope Scope, id, token uuid.UUID) 
 		if err := tx.Exec(`SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, "reveal "+token.String()+" "+id.String()).Error; err != nil {
 			return fmt.Errorf("wait for another reading: %w", err)
 		}
-		if is, err := revealed(tx, id, token); err != nil || is {
+		if is, err := revealed(tx, id, token, revealSpare); err != nil || is {
 			return err
 		}
 		err := s.stillThere(tx, id)
@@ -131,9 +131,12 @@ func open(tx *gorm.DB, id, looker uuid.UUID, seq int64) error {
 	return nil
 }
 
-func revealed(db *gorm.DB, id, looker uuid.UUID) (bool, error) {
+// revealSpare is what must be left of a reveal for a program to go on with it: it must not run out between this question and the reading.
+const revealSpare = 10 * time.Second
+
+func revealed(db *gorm.DB, id, looker uuid.UUID, spare time.Duration) (bool, error) {
 	var row struct{ Revealed bool }
-	err := db.Raw(`SELECT EXISTS (SELECT FROM reveal WHERE lead_id = ? AND account_id = ? AND until > clock_timestamp()) AS revealed`, id, looker).Take(&row).Error
+	err := db.Raw(`SELECT EXISTS (SELECT FROM reveal WHERE lead_id = ? AND account_id = ? AND until > clock_timestamp() + ? * interval '1 second') AS revealed`, id, looker, spare.Seconds()).Take(&row).Error
 	if err != nil {
 		return false, fmt.Errorf("look for a reveal: %w", err)
 	}
@@ -172,7 +175,7 @@ func (s *Store) Looks(ctx context.Context, scope Scope, id uuid.UUID) ([]Look, e
 
 // tidyReason asks for words: enough to mean something to the rep who reads them.
 func tidyReason(reason string) (string, error) {
-	reason = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(reason, ""), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	reason = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(reason, ""), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }), " ")
 	if n := utf8.RuneCountInString(reason); n < reasonLeast || n > reasonMost {
 		return "", &fault.Error{
 			Kind: fault.Invalid, Code: "reason", Message: fmt.Sprintf("Say why in %d to %d characters. The rep concerned will read it.", reasonLeast, reasonMost),

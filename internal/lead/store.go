@@ -183,7 +183,9 @@ func (s *Store) Find(ctx context.Context, scope Scope, reference string) (uuid.U
 	}
 	var row struct{ ID uuid.UUID }
 	within, args := scope.where()
-	err := s.one(ctx, &row, `SELECT l.id FROM lead l WHERE right(l.id::text, 10) = ? AND `+within+` ORDER BY l.id DESC LIMIT 1`, append([]any{digits}, args...)...)
+	err := s.one(ctx, &row, `SELECT l.id FROM lead l
+		WHERE (right(l.id::text, 10) = ? OR l.id IN (SELECT t.lead_id FROM touch t WHERE right(t.id::text, 10) = ? AND t.kind = 'repeat')) AND `+within+`
+		ORDER BY l.id DESC LIMIT 1`, append([]any{digits, digits}, args...)...)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("find a lead by its reference: %w", err)
 	}
