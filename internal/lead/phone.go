@@ -24,6 +24,9 @@ const (
 // our tables, and a refused real number costs a lead.
 func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
 	s = line(s)
+	if final(s) {
+		return s, nil
+	}
 	if digits := strings.TrimLeft(s, " (-."); strings.HasPrefix(digits, "00") {
 		if n, err := phonenumbers.Parse("+"+strings.TrimLeft(digits, "0"), ""); err == nil && possible(n) == nil {
 			return stable(n, s)
@@ -44,6 +47,38 @@ func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
 		return "", wrong
 	}
 	return stable(n, s)
+}
+
+// plain are calling codes whose numbers hold nothing that parsing would take out of them when they are dialled from abroad, as long as
+// they do not begin with 0.
+var plain = map[int32]bool{
+	27: true, 30: true, 31: true, 32: true, 33: true, 34: true, 39: true, 41: true, 43: true, 44: true, 45: true, 46: true, 47: true, 48: true,
+	49: true, 61: true, 64: true, 65: true, 81: true, 82: true, 91: true, 351: true, 353: true, 420: true, 421: true, 971: true, 972: true,
+}
+
+// final tells a number that has its final form already, as phone widgets and programs send it, of one of the plain calling codes. It
+// saves the parsing, a fifth of what a submission costs. What it does not know is parsed.
+func final(s string) bool {
+	if len(s) < 9 || len(s) > 16 || s[0] != '+' || s[1] == '0' {
+		return false
+	}
+	code, at := int32(0), 1
+	for ; at <= 3 && !plain[code]; at++ {
+		code = code*10 + int32(s[at]-'0')
+	}
+	if !plain[code] || s[at] == '0' {
+		return false
+	}
+	national := uint64(0)
+	for i := 1; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+		if i >= at {
+			national = national*10 + uint64(s[i]-'0')
+		}
+	}
+	return possible(&phonenumbers.PhoneNumber{CountryCode: &code, NationalNumber: &national}) == nil
 }
 
 // possible says what is wrong with a number's length; nil when nothing is.
