@@ -159,7 +159,7 @@ func (v *verifier) readErasures(ctx context.Context, tx pgx.Tx) error {
 		recent         *bool // the list on this machine may not know of it yet
 	)
 	_, err = pgx.ForEachRow(rows, []any{&seq, &object, &recent, &detail}, func() error {
-		if v.o.Erased != nil && !(recent != nil && *recent) && !v.listed(object) {
+		if v.o.Erased != nil && (recent == nil || !*recent) && !v.listed(object) {
 			v.report.add(seq, "Row %d says that a person was erased, but the erasure list does not know of it.", seq)
 		}
 		redacted, ok := redactedBy(detail)
