@@ -16,6 +16,7 @@ import (
 
 	"leadline/internal/audit"
 	"leadline/internal/config"
+	"leadline/internal/fault"
 )
 
 // version is set by the build.
@@ -55,6 +56,9 @@ func (c *call) env(name string) (string, bool) {
 	return "", false
 }
 
+// errHelp ends the reading of a command line on which help was asked for.
+var errHelp = errors.New("help was asked for")
+
 // usageError is a wrong command line; it exits with 2.
 type usageError string
 
@@ -88,15 +92,38 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	var usage usageError
 	switch {
+	case errors.Is(err, errHelp):
+		fmt.Fprintf(stdout, "leadline %s\n\n%s\n", cmd.usage, cmd.summary)
+		return exitFine
 	case err == nil:
 		return exitFine
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "leadline %s: %v; usage: leadline %s\n", cmd.name, err, cmd.usage)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "leadline %s: %v\n", cmd.name, err)
+		fmt.Fprintf(stderr, "leadline %s: %s\n", cmd.name, plainly(err))
 		return exitFailed
 	}
+}
+
+// plainly gives what a person should read of an error: a fault's own sentence, with what is wrong with each answer, else all of it.
+func plainly(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err.Error()
+	}
+	text := f.Message
+	for _, field := range f.Fields {
+		text += " " + field.Field + ": " + field.Message
+	}
+	if f.Err != nil {
+		text += ": " + f.Err.Error()
+	}
+	// What was attempted stands before the fault.
+	if before, _, ok := strings.Cut(err.Error(), string(f.Kind)+": "+f.Message); ok {
+		text = before + text
+	}
+	return text
 }
 
 // remedy says what there is instead of a command that there is not.
@@ -136,7 +163,7 @@ func (c *call) parse(cmd *command, args []string) error {
 		}
 		name, value, hasValue := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
 		if name == "help" || name == "h" {
-			return usageError("help was asked for")
+			return errHelp
 		}
 		takesValue, own := cmd.flags[name]
 		if !own && !config.IsFlag(name) {

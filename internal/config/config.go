@@ -93,9 +93,11 @@ var settings = []setting{
 		return err
 	}},
 	{"LEADLINE_ERASURE_LIST", "file that keeps who was erased, for a restored backup (default in the data directory)", func(c *Config, s string) error {
-		path, err := filepath.Abs(s)
-		c.ErasureList = path
-		return err
+		if !filepath.IsAbs(s) { // commands and servers run from different directories and must mean one file
+			return fmt.Errorf("give a whole path, like /var/backups/leadline/erasures.jsonl")
+		}
+		c.ErasureList = filepath.Clean(s)
+		return nil
 	}},
 	{"LEADLINE_ENV", "production makes https, a secret and a safe database obligatory", func(c *Config, s string) error {
 		if s != "production" && s != "development" {
