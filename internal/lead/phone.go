@@ -53,7 +53,7 @@ func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
 // they do not begin with 0.
 var plain = map[int32]bool{
 	27: true, 30: true, 31: true, 32: true, 33: true, 34: true, 39: true, 41: true, 43: true, 45: true, 46: true, 47: true, 48: true,
-	49: true, 64: true, 65: true, 81: true, 82: true, 91: true, 351: true, 353: true, 420: true, 421: true, 971: true, 972: true,
+	49: true, 64: true, 65: true, 81: true, 91: true, 351: true, 353: true, 420: true, 421: true, 971: true, 972: true,
 }
 
 // final tells a number that has its final form already, as phone widgets and programs send it, of one of the plain calling codes. It
