@@ -29,9 +29,10 @@ var files embed.FS
 // lockKey is the advisory lock that lets one process at a time migrate.
 const lockKey int64 = 0x4C4D<<48 | 1
 
-// A migration gives up waiting for a table after lockTimeout, because everybody behind it waits too, and is tried again.
+// A migration gives up waiting for a table after lockTimeout, because everybody behind it waits too, and is tried again. Intake gives up
+// on a lock after 250 ms, so this must stay well below.
 const (
-	lockTimeout  = "250ms"
+	lockTimeout  = "100ms"
 	lockAttempts = 60
 	lockPause    = time.Second
 )
