@@ -212,6 +212,7 @@ func TestErase_WhoComesBackIsANewEnquiry(t *testing.T) {
 	d := setup(t)
 	h := newHuman(1)
 	old := d.arrive(h)
+	d.offered(h, old) // so that there is a decision to keep
 	d.erase(h)
 	back := d.send("demo", h, h.raw("1")) // the same key, the same words
 	if back.Duplicate || back.LeadID == old || back.LeadID != back.SubmissionID {
@@ -238,6 +239,7 @@ func TestErase_WhileThePersonSendsOn(t *testing.T) {
 	d := setup(t)
 	h := newHuman(1)
 	old := d.arrive(h)
+	d.offered(h, old)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 4)
 	for i := range 4 {

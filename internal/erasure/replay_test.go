@@ -117,7 +117,7 @@ func TestReplay_ARestoredBackupDoesNotBringThePersonBack(t *testing.T) {
 func TestReplay_KnowsThePersonByHashAndLeavesLaterEnquiriesAlone(t *testing.T) {
 	d := setup(t)
 	h := newHuman(1)
-	d.arrive(h)
+	d.offered(h, d.arrive(h))
 	d.erase(h)
 	// What a restored table could hold: an enquiry from before the erasure, on a lead that the list does not name, and one from after it.
 	before := d.send("demo", h, h.raw("7")).LeadID
