@@ -31,7 +31,7 @@ func (s *Service) carryOut(ctx context.Context, conn *pgx.Conn, e entry, p *pers
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return s.erase(ctx, tx, e, p, action, reason) })
 		switch {
 		case err == nil:
-			s.Log.InfoContext(ctx, "a person was erased", "erasure", e.ID, "leads", len(p.leads))
+			s.Log.InfoContext(ctx, "a person was erased", "erasure_id", e.ID, "leads", len(p.leads))
 			return nil
 		case !lostRace(err):
 			return fmt.Errorf("erase a person: %w", err)

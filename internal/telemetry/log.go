@@ -11,7 +11,7 @@ import (
 // in the log, never a person. Numbers, times and switches pass under any key.
 var open = map[string]bool{
 	slog.LevelKey: true, slog.MessageKey: true, slog.SourceKey: true, "error": true, "err": true,
-	"lead_id": true, "rep_id": true, "account_id": true, "submission_id": true, "delivery_id": true, "token_id": true, "session_id": true,
+	"lead_id": true, "rep_id": true, "account_id": true, "submission_id": true, "delivery_id": true, "token_id": true, "session_id": true, "erasure_id": true,
 	"correlation_id": true, "pool": true, "rule": true, "rule_id": true, "form": true, "stage": true, "crm_state": true,
 	"disposition": true, "outcome": true, "state": true, "kind": true, "cause": true, "reason": true, "step": true, "part": true,
 	"connection": true, "destination": true, "channel": true, "queue": true, "job": true, "vendor": true, "remedy": true,
