@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
 )
@@ -90,19 +92,20 @@ LEFT JOIN lead l ON l.id = k.submission`
 // right from the first lead to the ten-millionth.
 const sessionSettings = `SET lock_timeout = '250ms'; SET statement_timeout = '1s'; ` + postgres.FixedPlans
 
-// columns are a batch turned sideways, as unnest wants it.
+// columns are a batch turned sideways, as unnest wants it. Flat arrays, because the driver looks at each element of other slices by
+// reflection.
 func columns(batch []*waiting, node int64) ([]any, error) {
 	var (
 		n       = len(batch)
-		ids     = make([][16]byte, n)
+		ids     = make(pgtype.FlatArray[pgtype.UUID], n)
 		texts   [21][]string
-		fps     = make([][]byte, n)
-		digests = make([][]byte, n)
-		windows = make([]int64, n)
+		fps     = make(pgtype.FlatArray[[]byte], n)
+		digests = make(pgtype.FlatArray[[]byte], n)
+		windows = make(pgtype.FlatArray[int64], n)
 		demos   = make([]bool, n)
-		keys    = make([]int64, n)
-		wrapped = make([][]byte, n)
-		sealed  = make([][]byte, n)
+		keys    = make(pgtype.FlatArray[int64], n)
+		wrapped = make(pgtype.FlatArray[[]byte], n)
+		sealed  = make(pgtype.FlatArray[[]byte], n)
 	)
 	for i := range texts {
 		texts[i] = make([]string, n)
@@ -115,7 +118,8 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		for j := range row {
 			texts[j][i] = row[j]
 		}
-		ids[i], fps[i], digests[i] = w.sub.ID, w.sub.Fingerprint, w.sub.Digest
+		ids[i] = pgtype.UUID{Bytes: w.sub.ID, Valid: true}
+		fps[i], digests[i] = w.sub.Fingerprint, w.sub.Digest
 		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
 		keys[i], wrapped[i], sealed[i] = w.payload.KeyID, w.payload.Wrapped, w.payload.Sealed
 	}
