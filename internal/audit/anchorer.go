@@ -38,7 +38,7 @@ type Anchorer struct {
 	o            AnchorerOptions
 	destinations []*destination
 
-	wake chan struct{}
+	wake chan struct{} // tests ask for a round by it
 
 	mu     sync.Mutex
 	state  Anchoring
@@ -84,14 +84,6 @@ func (a *Anchorer) State() Anchoring {
 	state := a.state
 	state.Destinations = append([]DestinationState(nil), state.Destinations...)
 	return state
-}
-
-// Wake asks for a round now. It never blocks.
-func (a *Anchorer) Wake() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
 }
 
 const lastRound = 5 * time.Second // limit for the round at the end

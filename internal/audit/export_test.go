@@ -17,3 +17,11 @@ func Harmless(cell string) string { return harmless(cell) }
 func PublicKeyFrom(ctx context.Context, tx pgx.Tx, id int64) (ed25519.PublicKey, error) {
 	return publicKey(ctx, tx, id)
 }
+
+// Wake asks for a round now. It never blocks.
+func (a *Anchorer) Wake() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
