@@ -83,7 +83,7 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 		return intake.Accepted{}, err
 	}
 	SetCorrelation(c, raw.CorrelationID)
-	done, err := v.intake.Accept(c.UserContext(), form, raw)
+	done, err := v.intake.Accept(c.UserContext(), form, raw, lead.Arrival{})
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
 	}

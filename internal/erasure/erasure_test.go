@@ -247,7 +247,7 @@ func TestErase_WhileThePersonSendsOn(t *testing.T) {
 			for n := 0; ctx.Err() == nil; n++ {
 				raw := h.raw(strings.Repeat("x", i+1))
 				raw.Notes = privacy.Text(strings.Repeat("again ", n%3))
-				got, err := d.intake.Accept(context.Background(), d.forms["demo"], raw)
+				got, err := d.intake.Accept(context.Background(), d.forms["demo"], raw, lead.Arrival{})
 				if err == nil {
 					err = d.intake.Amend(context.Background(), d.forms["demo"], got.SubmissionID, lead.Raw{Name: "Other"})
 				}

@@ -239,7 +239,7 @@ func (h *human) words() []string {
 // send submits to a form and remembers new leads.
 func (d *desk) send(form string, h *human, raw lead.Raw) intake.Accepted {
 	d.t.Helper()
-	got, err := d.intake.Accept(context.Background(), d.forms[form], raw)
+	got, err := d.intake.Accept(context.Background(), d.forms[form], raw, lead.Arrival{})
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func BenchmarkAccept(b *testing.B) {
 					Name: "Anna Berg", Email: privacy.Text(fmt.Sprintf("anna%d@acme.example", i)), Phone: "+4930901820", Company: "Acme", Country: "DE",
 					BodyType: "application/json", Body: privacy.Text(strings.Clone(benchBody)), ClientKey: uuid.NewString(), Context: lead.Context{PageURL: "https://www.example.com/pricing", Timezone: "Europe/Berlin"},
 				}
-				if _, err := run.Accept(context.Background(), demo, raw); err != nil {
+				if _, err := run.Accept(context.Background(), demo, raw, lead.Arrival{}); err != nil {
 					b.Error(err)
 				}
 			}

@@ -115,13 +115,14 @@ type Accepted struct {
 	AcceptedAt    time.Time
 }
 
-// Accept normalises a submission and makes it durable. Errors are faults: Invalid for wrong fields; Unavailable when it was not
+// Accept normalises a submission and makes it durable. arrival is what the door found out about it. Errors are faults: Invalid for wrong fields; Unavailable when it was not
 // stored, or (Code "unknown_outcome") when that is not known: the same key may be sent again, it counts once.
-func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw) (Accepted, error) {
+func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arrival lead.Arrival) (Accepted, error) {
 	sub, err := lead.Normalise(form, raw)
 	if err != nil {
 		return Accepted{}, err
 	}
+	sub.Arrival = arrival
 	sub.ID = s.NewID()
 	if sub.CorrelationID == "" {
 		sub.CorrelationID = sub.ID.String()

@@ -86,7 +86,7 @@ func (b *bench) start(change func(*intake.Options)) (*intake.Service, func()) {
 
 func (b *bench) accept(raw lead.Raw) intake.Accepted {
 	b.t.Helper()
-	got, err := b.Accept(context.Background(), demo, raw)
+	got, err := b.Accept(context.Background(), demo, raw, lead.Arrival{})
 	if err != nil {
 		b.t.Fatalf("accept: %v", err)
 	}
@@ -228,7 +228,7 @@ func TestAccept_FollowsTheDecisionTable(t *testing.T) {
 	if keyless := b.accept(lead.Raw{Email: person(1), ClientKey: "no\nkey"}); keyless.LeadID != later.LeadID || keyless.Duplicate {
 		t.Errorf("row 6: got %+v", keyless)
 	}
-	if _, err := b.Accept(context.Background(), demo, lead.Raw{ClientKey: key(9)}); !fault.Is(err, fault.Invalid) {
+	if _, err := b.Accept(context.Background(), demo, lead.Raw{ClientKey: key(9)}, lead.Arrival{}); !fault.Is(err, fault.Invalid) {
 		t.Errorf("row 8: got %v", err)
 	}
 	events, err := lead.NewStore(b.db.Gorm).Timeline(context.Background(), lead.Everything(), repeat.SubmissionID)
@@ -278,7 +278,7 @@ func TestAccept_AgreesWithASmallModel(t *testing.T) {
 					keys[k] = want
 				}
 			}
-			got, err := b.Accept(context.Background(), form, lead.Raw{Email: person(p), ClientKey: key(k)})
+			got, err := b.Accept(context.Background(), form, lead.Raw{Email: person(p), ClientKey: key(k)}, lead.Arrival{})
 			if err != nil {
 				t.Fatalf("history %d step %d: %v", history, step, err)
 			}
@@ -300,7 +300,7 @@ func TestAccept_ManyAtOnceAcrossTwoProcessesMakeOneLeadAPerson(t *testing.T) {
 	var (
 		all  sync.WaitGroup
 		mu   sync.Mutex
-		lead = map[int]uuid.UUID{}
+		leadOf = map[int]uuid.UUID{}
 	)
 	for g := range clients {
 		all.Go(func() {
@@ -310,16 +310,16 @@ func TestAccept_ManyAtOnceAcrossTwoProcessesMakeOneLeadAPerson(t *testing.T) {
 				if r%2 == 1 {
 					raw.ClientKey = key(1000 + g*rounds + r) // a key of its own
 				}
-				got, err := services[g%2].Accept(context.Background(), demo, raw)
+				got, err := services[g%2].Accept(context.Background(), demo, raw, lead.Arrival{})
 				if err != nil {
 					t.Errorf("accept: %v", err)
 					return
 				}
 				mu.Lock()
-				if known, ok := lead[p]; ok && known != got.LeadID {
+				if known, ok := leadOf[p]; ok && known != got.LeadID {
 					t.Errorf("person %d has leads %v and %v", p, known, got.LeadID)
 				}
-				lead[p] = got.LeadID
+				leadOf[p] = got.LeadID
 				mu.Unlock()
 			}
 		})
@@ -479,7 +479,7 @@ func TestCommitter_AConnectionKilledBeforeOrAfterCommitLosesAndDoublesNothing(t 
 					raw.ClientKey = "" // without a key too
 				}
 				for {
-					got, err := b.Accept(context.Background(), demo, raw)
+					got, err := b.Accept(context.Background(), demo, raw, lead.Arrival{})
 					if fault.Is(err, fault.Unavailable) && raw.ClientKey != "" {
 						continue
 					}
@@ -534,13 +534,13 @@ func TestAccept_RefusesAtOnceWhenTheQueueIsFullAndAfterTheEnd(t *testing.T) {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	for i := range intake.QueueLength {
-		_, err := idle.Accept(gone, demo, leadRaw(i, key(i)))
+		_, err := idle.Accept(gone, demo, leadRaw(i, key(i)), lead.Arrival{})
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Code != "unknown_outcome" {
 			t.Fatalf("a caller who left: got %v", err)
 		}
 	}
-	_, err := idle.Accept(context.Background(), demo, leadRaw(0, key(0)))
+	_, err := idle.Accept(context.Background(), demo, leadRaw(0, key(0)), lead.Arrival{})
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code != "queue_full" || f.RetryAfter != time.Second {
 		t.Fatalf("full queue: got %v", err)
@@ -552,7 +552,7 @@ func TestAccept_RefusesAtOnceWhenTheQueueIsFullAndAfterTheEnd(t *testing.T) {
 	if n := b.count(`SELECT count(*) FROM lead`); n != intake.QueueLength {
 		t.Errorf("%d of %d queued leads stored", n, intake.QueueLength)
 	}
-	if _, err := idle.Accept(context.Background(), demo, leadRaw(0, key(0))); !errors.As(err, &f) || f.Code != "stopping" {
+	if _, err := idle.Accept(context.Background(), demo, leadRaw(0, key(0)), lead.Arrival{}); !errors.As(err, &f) || f.Code != "stopping" {
 		t.Errorf("after the end: got %v", err)
 	}
 }
@@ -561,7 +561,7 @@ func TestAccept_WaitsForDispatchAndThenRefuses(t *testing.T) {
 	var waiting atomic.Int64
 	b := setup(t, func(o *intake.Options) { o.Waiting = func() int { return int(waiting.Load()) } })
 	waiting.Store(513)
-	_, err := b.Accept(context.Background(), demo, leadRaw(1, key(1)))
+	_, err := b.Accept(context.Background(), demo, leadRaw(1, key(1)), lead.Arrival{})
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Code != "dispatch_behind" || f.RetryAfter == 0 {
 		t.Fatalf("got %v", err)

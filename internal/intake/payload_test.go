@@ -90,7 +90,7 @@ func TestPayload_WithoutAKeyNothingIsTaken(t *testing.T) {
 		own := b.accept(leadRaw(2, key(2)))
 		keyless, _ := b.start(func(o *intake.Options) { o.Seal = seal })
 		var f *fault.Error
-		if _, err := keyless.Accept(context.Background(), demo, leadRaw(1, key(1))); !errors.As(err, &f) || f.Kind != fault.Unavailable || f.RetryAfter == 0 {
+		if _, err := keyless.Accept(context.Background(), demo, leadRaw(1, key(1)), lead.Arrival{}); !errors.As(err, &f) || f.Kind != fault.Unavailable || f.RetryAfter == 0 {
 			t.Errorf("%s: accept: %v", name, err)
 		}
 		if err := keyless.Amend(context.Background(), demo, own.SubmissionID, lead.Raw{Name: "x"}); !fault.Is(err, fault.Unavailable) {
@@ -121,7 +121,7 @@ func TestPayload_AnErasedLeadTakesNoMore(t *testing.T) {
 	b.exec(`DELETE FROM fingerprint`)
 	b.exec(`CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$`)
 	b.exec(`CREATE TRIGGER forget BEFORE UPDATE ON client_key FOR EACH ROW EXECUTE FUNCTION forget()`)
-	again, err := b.Accept(ctx, demo, sent(person(1), "Anna B.", key(1), "three"))
+	again, err := b.Accept(ctx, demo, sent(person(1), "Anna B.", key(1), "three"), lead.Arrival{})
 	if err != nil || again.SubmissionID != own.SubmissionID {
 		t.Errorf("somebody else took the digest first: %+v, %v", again, err)
 	}

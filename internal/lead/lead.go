@@ -132,8 +132,23 @@ type Raw struct {
 	CorrelationID string
 	Unknown       []string // names of fields that nobody knows: kept out, counted, never a reason to refuse
 
+	Trap     Trap
 	BodyType string       // the Content-Type it came with
 	Body     privacy.Text // byte for byte as it came, to be kept as evidence
+}
+
+// Trap is what a form sends for our eyes alone, so that people can be told from programs without asking them anything. It never
+// becomes part of a lead.
+type Trap struct {
+	Token    string // says when and for which form the page was made, signed by us; empty: a page that asks us for nothing
+	Honey    string // what was filled into fields that people do not see
+	Solution string // the solved challenge, when one was asked for
+}
+
+// Arrival is what the door found out about a submission: who sent it, and why it should be looked at before anybody is called.
+type Arrival struct {
+	Machine string   // slug of the machine client that signed it; empty: a browser, or a program that signs nothing
+	Held    []string // reasons to hold it for review; none: it goes on
 }
 
 // Submission is a normalised, valid Raw with its identity, ready to be made durable.
@@ -144,6 +159,7 @@ type Submission struct {
 	Intent        string
 	Window        time.Duration // the form's same-person window
 	Demo          bool          // sent to a form of the demo
+	Arrival       Arrival
 
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string
