@@ -298,8 +298,8 @@ func TestAccept_ManyAtOnceAcrossTwoProcessesMakeOneLeadAPerson(t *testing.T) {
 	services := []*intake.Service{b.Service, second}
 	const people, clients, rounds = 5, 32, 12
 	var (
-		all  sync.WaitGroup
-		mu   sync.Mutex
+		all    sync.WaitGroup
+		mu     sync.Mutex
 		leadOf = map[int]uuid.UUID{}
 	)
 	for g := range clients {
