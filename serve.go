@@ -23,6 +23,7 @@ import (
 	"leadline/internal/crm"
 	"leadline/internal/dispatch"
 	"leadline/internal/erasure"
+	"leadline/internal/failpoint"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -240,7 +241,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	defer stopIntake()
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
-	group.Go(func() error { return p.web.Serve(listener) })
+	group.Go(func() error { return p.web.Serve(failpoint.Listener(listener)) })
 	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnchors()
 	anchored := make(chan error, 1)

@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -75,6 +76,7 @@ func (v *Visitors) Submit(c *fiber.Ctx) error {
 
 // submit parses, stores and answers.
 func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error) {
+	failpoint.At(failpoint.Read)
 	if err := v.limit.take(form, AddressOf(c)); err != nil {
 		return intake.Accepted{}, err
 	}
@@ -92,6 +94,7 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 
 // answer tells the visitor that the lead is safe: a page for browsers without script, else the document of the contract.
 func (v *Visitors) answer(c *fiber.Ctx, form *lead.Form, done intake.Accepted) error {
+	failpoint.At(failpoint.Stored)
 	receipt := v.intake.Receipt(done.SubmissionID)
 	SetCorrelation(c, done.CorrelationID)
 	c.Set(fiber.HeaderCacheControl, "no-store")

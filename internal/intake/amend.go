@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
@@ -86,11 +87,16 @@ func (s *Service) amend(ctx context.Context, c change) error {
 		if err := keep(ctx, tx, id, payload); err != nil {
 			return err
 		}
-		return target.record(ctx, tx, id, c)
+		if err := target.record(ctx, tx, id, c); err != nil {
+			return err
+		}
+		failpoint.At(failpoint.Amending)
+		return nil
 	})
 	if err != nil {
 		return amendFault(err)
 	}
+	failpoint.At(failpoint.Amended)
 	if committed != nil {
 		committed()
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -122,6 +123,7 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arr
 	if err != nil {
 		return Accepted{}, err
 	}
+	failpoint.At(failpoint.Validated)
 	sub.Arrival = arrival
 	sub.ID = s.NewID()
 	if sub.CorrelationID == "" {
@@ -143,6 +145,9 @@ func (s *Service) store(ctx context.Context, sub *lead.Submission) (Accepted, er
 	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1)}
 	if err := s.enqueue(w); err != nil {
 		return Accepted{}, err
+	}
+	if failpoint.On(failpoint.AckEarly) {
+		return Accepted{SubmissionID: sub.ID, LeadID: sub.ID, CorrelationID: sub.CorrelationID, AcceptedAt: s.Now()}, nil
 	}
 	select {
 	case o := <-w.done:
