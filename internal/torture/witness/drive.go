@@ -17,8 +17,7 @@ import (
 const (
 	answerLimit = 6 * time.Second // for one attempt
 	restFirst   = 25 * time.Millisecond
-	restMost    = 500 * time.Millisecond
-	mostAtOnce  = 4000 // visitors under way; those beyond do not come
+	restMost    = time.Second
 )
 
 // Options are what Drive needs; all of them.
@@ -26,6 +25,7 @@ type Options struct {
 	File     string
 	Seed     uint64
 	Rate     float64  // form fills a second
+	AtOnce   int      // visitors under way at most; those beyond do not come: a slow machine is not buried
 	Targets  []string // http://host:port of servers on one database
 	Patience time.Duration
 	Now      func() time.Time
@@ -67,7 +67,7 @@ func Drive(ctx context.Context, o Options) (Driven, error) {
 	defer stop()
 	sum := Driven{Seed: o.Seed}
 	var all sync.WaitGroup
-	under := make(chan struct{}, mostAtOnce)
+	under := make(chan struct{}, o.AtOnce)
 	tick := time.NewTicker(time.Duration(float64(time.Second) / o.Rate))
 	defer tick.Stop()
 	for ctx.Err() == nil {

@@ -31,6 +31,7 @@ func Main(ctx context.Context, args []string, now func() time.Time, stdin io.Rea
 	file := flags.String("file", "", "the books")
 	seed := flags.Uint64("seed", 1, "decides who sends what")
 	rate := flags.Float64("rate", 50, "form fills a second")
+	atOnce := flags.Int("at-once", 50, "visitors under way at most")
 	targets := flags.String("targets", "", "addresses of the servers, with commas")
 	dsn := flags.String("dsn", "", "the database")
 	crm := flags.String("crm", "", "address of the vendor sandbox")
@@ -47,7 +48,7 @@ func Main(ctx context.Context, args []string, now func() time.Time, stdin io.Rea
 			stop()
 		}()
 		var sum Driven
-		sum, err = Drive(ctx, Options{File: *file, Seed: *seed, Rate: *rate, Targets: strings.Split(*targets, ","), Patience: *patience, Now: now})
+		sum, err = Drive(ctx, Options{File: *file, Seed: *seed, Rate: *rate, AtOnce: *atOnce, Targets: strings.Split(*targets, ","), Patience: *patience, Now: now})
 		err = errors.Join(err, json.NewEncoder(stdout).Encode(sum))
 	case "check":
 		err = check(ctx, *file, *dsn, *crm, *patience, now, stdout, stderr)
