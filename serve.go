@@ -221,7 +221,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	})
 	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
-		Accounts: accounts,
+		Accounts: accounts, Behind: p.intake.Delay,
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
