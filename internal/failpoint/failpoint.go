@@ -34,5 +34,13 @@ const (
 	Placed      Point = "D2" // they are committed, the CRM has not been called
 )
 
+// The points of the spool, which keeps submissions while the database is away.
+const (
+	Spooling  Point = "S0" // nothing of it is in the spool
+	Written   Point = "S1" // it is in the file, perhaps not on the disk
+	Kept      Point = "S2" // it is on the disk, and the visitor has not been told
+	Unspooled Point = "S3" // it is in the database, and in the spool still
+)
+
 // AckEarly is no place but a wrong behaviour: intake answers before it has committed. A harness that does not notice proves nothing.
 const AckEarly Point = "ack_early"
