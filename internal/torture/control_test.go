@@ -14,12 +14,20 @@ import (
 	"leadline/internal/torture/witness"
 )
 
-// A harness that cannot fail proves nothing: each of these worlds is broken on purpose, and the witness must say so.
+// TestTorture_WhatIsBrokenOnPurposeIsNoticed is why the other tests mean anything. A server that answers before it commits loses leads when
+// it is killed, and a database that forgets commits when that is: the witness must say so both times. The third time the server says it.
+func TestTorture_WhatIsBrokenOnPurposeIsNoticed(t *testing.T) {
+	alongside(t)
+	w, from := newWorld(t, 1, false), seed(t)
+	w.answerEarly(from)
+	w.forgetCommits(from + 1)
+	w.refuseToServe()
+}
 
-func TestTorture_WitnessNoticesAServerThatAnswersBeforeItCommits(t *testing.T) {
-	w := newWorld(t, 1, false)
-	o := w.watch(seed(t), 40)
-	victim := w.servers[0]
+// answerEarly kills a server that has answered and not committed.
+func (w *world) answerEarly(from uint64) {
+	w.t.Helper()
+	o, victim := w.watch(from, 30), w.servers[0]
 	victim.order("on " + string(failpoint.AckEarly))
 	victim.order("kill " + string(failpoint.Sending) + " 20")
 	w.dies(victim, failpoint.Sending)
@@ -28,51 +36,48 @@ func TestTorture_WitnessNoticesAServerThatAnswersBeforeItCommits(t *testing.T) {
 	o.mustHaveNoticed(witness.Lost)
 }
 
-// mustHaveNoticed fails the test unless the witness reports a rule. What has not happened within some seconds never will.
-func (o *observer) mustHaveNoticed(rule witness.Rule) {
-	o.w.t.Helper()
-	v := o.compare(5 * time.Second)
-	if v.fine || !strings.Contains(v.said, "VIOLATION "+string(rule)+":") || !strings.Contains(v.said, "is told ok") {
-		o.w.t.Errorf("the witness noticed nothing: %+v\n%s", v.Sum, v.said)
-		return
-	}
-	first, _, _ := strings.Cut(v.said, "\nVIOLATION")
-	o.w.t.Logf("%d violations, as it should be; the first: %s", v.Violations, first)
-}
-
-func TestTorture_WitnessNoticesADatabaseThatForgetsCommits(t *testing.T) {
-	w := newWorld(t, 1, false)
+// forgetCommits kills a database that has answered and written nothing.
+func (w *world) forgetCommits(from uint64) {
+	w.t.Helper()
 	w.exec(`ALTER SYSTEM SET synchronous_commit = off`, `SELECT pg_reload_conf()`) // after the server's start, which would refuse it
-	o := w.watch(seed(t), 40)
+	o := w.watch(from, 30)
 	var walWriter int
 	if err := w.row(`SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`, &walWriter); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if err := syscall.Kill(walWriter, syscall.SIGSTOP); err != nil { // it would write the log several times a second, nearly soon enough
-		t.Fatal(err)
+	if err := syscall.Kill(walWriter, syscall.SIGSTOP); err != nil { // it would write several times a second, which is nearly soon enough
+		w.t.Fatal(err)
 	}
 	since := time.Now()
-	w.eventually("visitors to be served", func() bool { return o.acks(since) >= 40 })
+	w.eventually("visitors to be served", func() bool { return o.acks(since) >= 30 })
 	w.killDatabase()
 	w.connects()
 	o.finish()
 	o.mustHaveNoticed(witness.Lost)
 }
 
-// TestTorture_ServerRefusesADatabaseThatForgetsCommits is the other half: such a database is not served from.
-func TestTorture_ServerRefusesADatabaseThatForgetsCommits(t *testing.T) {
-	w := newWorld(t, 0, false)
-	w.exec(`ALTER SYSTEM SET synchronous_commit = off`, `SELECT pg_reload_conf()`)
-	w.eventually("the setting to be in force", func() bool {
-		var is string
-		return w.row(`SELECT setting FROM pg_settings WHERE name = 'synchronous_commit'`, &is) == nil && is == "off"
-	})
+// refuseToServe starts a server on that database.
+func (w *world) refuseToServe() {
+	w.t.Helper()
 	cmd := exec.Command(binary, "serve")
-	cmd.Env = append(append([]string{}, w.env...), "LEADLINE_ADDR="+freeAddr(t), "LEADLINE_DATA_DIR="+t.TempDir())
+	cmd.Env = append(append([]string{}, w.env...), "LEADLINE_ADDR="+freeAddr(w.t), "LEADLINE_DATA_DIR="+w.t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "could lose leads that were acknowledged; set synchronous_commit = on") {
-		t.Errorf("%v\n%s", err, out)
+		w.t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// mustHaveNoticed fails the test unless the witness reports a rule. What has not happened within some seconds never will.
+func (o *observer) mustHaveNoticed(rule witness.Rule) {
+	o.w.t.Helper()
+	v := o.compare(3 * time.Second)
+	if v.fine || !strings.Contains(v.said, "VIOLATION "+string(rule)+":") || !strings.Contains(v.said, "is told ok") {
+		o.w.t.Errorf("the witness noticed nothing: %+v\n%s", v.Sum, v.said)
+		return
+	}
+	_, lost, _ := strings.Cut(v.said, "VIOLATION "+string(rule)+":")
+	first, _, _ := strings.Cut(lost, "\nVIOLATION")
+	o.w.t.Logf("as it should be, %d violations, among them %s:%s", v.Violations, rule, first)
 }
 
 // exec runs statements in the database itself, each on its own.

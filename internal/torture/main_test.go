@@ -38,6 +38,14 @@ func TestMain(m *testing.M) {
 // full tells whether the size of a release is wanted.
 func full() bool { return os.Getenv("TORTURE") == "full" }
 
+// alongside lets a test run beside the others, where the hour counts and not the figures.
+func alongside(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Parallel()
+	}
+}
+
 // size is a number for CI, or one for releases, or what the environment asks for.
 func size(t *testing.T, variable string, ci, release int) int {
 	t.Helper()

@@ -56,34 +56,36 @@ func (w *wire) mend() {
 	w.down = false
 }
 
-func (w *wire) track(conns ...net.Conn) bool {
+// track remembers a connection that is to be cut; false while the wire is.
+func (w *wire) track(c net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.down {
-		return false
-	}
-	for _, c := range conns {
+	if !w.down {
 		w.conns[c] = true
 	}
-	return true
+	return !w.down
+}
+
+func (w *wire) forget(c net.Conn) {
+	_ = c.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.conns, c)
 }
 
 func (w *wire) forward(in net.Conn) {
-	defer func() { _ = in.Close() }()
+	defer w.forget(in)
+	if !w.track(in) {
+		return // before the database is bothered: servers knock many times a second
+	}
 	out, err := net.Dial("unix", w.socket)
 	if err != nil {
 		return
 	}
-	defer func() { _ = out.Close() }()
-	if !w.track(in, out) {
+	defer w.forget(out)
+	if !w.track(out) {
 		return
 	}
-	defer func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		delete(w.conns, in)
-		delete(w.conns, out)
-	}()
 	s := &session{wire: w, in: in, out: out}
 	var both sync.WaitGroup
 	both.Go(s.requests)

@@ -33,11 +33,15 @@ func books() []witness.Line {
 		if class == witness.OK {
 			l.ID = idOf(fill).String()
 		}
-		l.Class, l.Said = class, said
+		l.Class, l.Said, l.Status = class, said, map[witness.Class]int{witness.OK: 201, witness.Refused: 422}[class]
+		if said == "spooled" {
+			l.Status = 503
+		}
 		lines = append(lines, l)
 	}
 	add(0, witness.Patient, witness.First, witness.Unknown, "connection reset")
 	add(0, witness.Patient, witness.First, witness.OK, "")
+	add(1, witness.Correct, witness.First, witness.Unknown, "spooled")
 	add(1, witness.Correct, witness.First, witness.OK, "")
 	add(1, witness.Correct, witness.Correction, witness.OK, "")
 	add(2, witness.Leaves, witness.First, witness.Unknown, "spooled")
