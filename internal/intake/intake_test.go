@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,7 +42,12 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, db: pgtest.New(t)}
+	return newBenchOn(t, pgtest.New(t))
+}
+
+func newBenchOn(t testing.TB, db *postgres.DB) *bench {
+	t.Helper()
+	b := &bench{t: t, db: db}
 	master, err := keyring.ReadMaster(t.Context(), secret, config.KeySource{}, config.KeySource{})
 	if err != nil {
 		t.Fatal(err)
@@ -238,57 +242,6 @@ func TestAccept_FollowsTheDecisionTable(t *testing.T) {
 	}
 	if got := strings.Join(kinds, " "); err != nil || got != "accepted amended repeated amended" {
 		t.Errorf("timeline %q, %v", got, err)
-	}
-}
-
-// TestAccept_AgreesWithASmallModel sends generated histories of keys, persons and gaps. Gaps are made by moving last_seen back; the
-// test's own duration is far below the smallest distance of a gap to the window.
-func TestAccept_AgreesWithASmallModel(t *testing.T) {
-	b := setup(t, nil)
-	type seenKey struct{ person, submission, lead int }
-	rng := rand.New(rand.NewPCG(1, 2))
-	gaps := []time.Duration{0, 0, time.Second, window / 2, window - 30*time.Second, window, window + time.Second}
-	for history := range 40 {
-		form := &lead.Form{Slug: fmt.Sprintf("h%d", history), Intent: lead.IntentHigh, DedupeWindow: window}
-		var (
-			keys    = map[int]seenKey{}
-			current = map[int]int{}           // person -> lead
-			since   = map[int]time.Duration{} // person -> time since last seen
-			ids     = map[int]uuid.UUID{}     // lead and submission numbers of the model -> real ids
-			next    int
-		)
-		for step := range 12 {
-			gap := gaps[rng.IntN(len(gaps))]
-			b.exec(`UPDATE fingerprint SET last_seen = last_seen - $1 * interval '1 microsecond'`, gap.Microseconds())
-			for p := range since {
-				since[p] += gap
-			}
-			p, k := rng.IntN(3), rng.IntN(5)
-			next++
-			sub := next
-			want, dup := seenKey{p, sub, sub}, false
-			if held, seen := keys[k]; seen && held.person == p {
-				want, dup = held, true
-			} else {
-				if l, known := current[p]; known && since[p] < window {
-					want.lead = l
-				}
-				current[p], since[p] = want.lead, 0
-				if !seen {
-					keys[k] = want
-				}
-			}
-			got, err := b.Accept(context.Background(), form, lead.Raw{Email: person(p), ClientKey: key(k)}, lead.Arrival{})
-			if err != nil {
-				t.Fatalf("history %d step %d: %v", history, step, err)
-			}
-			if !dup {
-				ids[sub] = got.SubmissionID
-			}
-			if got.Duplicate != dup || got.SubmissionID != ids[want.submission] || got.LeadID != ids[want.lead] {
-				t.Fatalf("history %d step %d: person %d key %d gap %v: got %+v, want %+v (duplicate %v)", history, step, p, k, gap, got, want, dup)
-			}
-		}
 	}
 }
 
