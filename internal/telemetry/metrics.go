@@ -35,6 +35,7 @@ type Metrics struct {
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
+	spool           *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
@@ -76,9 +77,12 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		spool: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, or refused because it is full or failed.",
+		}, []string{"outcome"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spool,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -188,5 +192,12 @@ func (m *Metrics) InvariantViolation(name string) {
 func (m *Metrics) CSPViolation(directive string) {
 	if m != nil {
 		m.csp.WithLabelValues(directive).Inc()
+	}
+}
+
+// Spool counts what became of submissions that the database could not take: kept, stored, full or failed.
+func (m *Metrics) Spool(outcome string) {
+	if m != nil {
+		m.spool.WithLabelValues(outcome).Inc()
 	}
 }
