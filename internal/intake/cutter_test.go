@@ -153,7 +153,7 @@ func (c *cutter) serve(client net.Conn) {
 			}
 		}
 	})
-	execute := false
+	ready, execute := false, false
 	for asked := []byte(nil); ; {
 		m, err := readMessage(client, true)
 		if err != nil {
@@ -164,8 +164,9 @@ func (c *cutter) serve(client net.Conn) {
 			execute = execute || m[0] == 'E'
 			continue // nothing happens before a Sync
 		}
+		ready = ready || writer && m[0] == 'Q' // a writer's settings are the last it sends before it works
 		commit := m[0] == 'Q' && bytes.HasPrefix(bytes.ToLower(m[5:]), []byte("commit"))
-		if writer && execute && m[0] == 'S' || commit {
+		if ready && execute && m[0] == 'S' || commit {
 			if kind, cut := c.decide(); cut {
 				if kind == cutBefore {
 					return
