@@ -153,7 +153,7 @@ func TestControls_DesignsThatDoNotWorkAreFound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newClockedBench(t)
 			b.exec(seenTable)
-			d := tryHistories(b, plain(b, c.rule), 7, 2*historyRound)
+			d := tryHistories(b, plain(b, c.rule), 8, 64)
 			e := tryDoubleClicks(b, plain(b, c.rule), 7, 13)
 			if d.failed+e.failed > 0 { // then it was found for its author's sake
 				t.Fatalf("submissions failed: %q %q", d.first, e.first)
