@@ -33,8 +33,10 @@ type conn struct {
 	buf    []byte
 }
 
-func newConn(o Options) *conn {
-	target, path := endpoint(o)
+// newConn makes the i-th connection of a run; it is opened by the first lead.
+func newConn(o Options, i int) *conn {
+	all := o.targets()
+	target, path := endpoint(all[i%len(all)], o.Form)
 	return &conn{o: o, target: target, head: fmt.Sprintf(
 		"POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: leadline-load\r\nAccept: application/json\r\nContent-Type: application/json\r\n", path, target.Host)}
 }
