@@ -95,12 +95,12 @@ func (b *bench) noops(ctx context.Context, out *result) error {
 	if err != nil {
 		return err
 	}
-	out.noop = append(out.noop, r)
+	out.noop = append(out.noop, r.withoutDatabase())
 	for _, rate := range b.plan.rates {
 		if r, err = t.at(ctx, rate); err != nil {
 			return err
 		}
-		out.noop = append(out.noop, r)
+		out.noop = append(out.noop, r.withoutDatabase())
 	}
 	return nil
 }

@@ -25,6 +25,12 @@ type row struct {
 	ids                 []string
 }
 
+// withoutDatabase leaves out what PostgreSQL did beside a row that does not use it.
+func (r row) withoutDatabase() row {
+	r.DB, r.WAL = 0, 0
+	return r
+}
+
 // reading is what counters say at one moment.
 type reading struct {
 	at            time.Time
