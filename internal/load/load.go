@@ -50,7 +50,7 @@ type Options struct {
 	// Connections, when set, asks for a closed loop over that many connections instead of a rate.
 	Connections int
 
-	Acked    func(leadID string) // called for each stored lead, from several goroutines; nil: nobody listens
+	Acked func(leadID string) // called for each stored lead, from several goroutines; nil: nobody listens
 }
 
 func (o *Options) check() error {
@@ -117,9 +117,11 @@ func open(ctx context.Context, o Options, start time.Time, people *people, resul
 		workers.Go(func() { //nolint:contextcheck // a cancelled run still waits for the answers it is owed
 			c := newConn(o, i)
 			defer c.close()
+			var body []byte
 			for a := range due {
 				n := o.First + a.n
-				result.add(c.send(people.body(n), people.key(n), a.due))
+				body = people.body(body[:0], n)
+				result.add(c.send(body, people.key(n), a.due))
 			}
 		})
 	}
@@ -139,10 +141,11 @@ func closed(ctx context.Context, o Options, start time.Time, people *people, res
 		senders.Go(func() { //nolint:contextcheck // a cancelled run still waits for the answers it is owed
 			c := newConn(o, i)
 			defer c.close()
+			var body []byte
 			for ctx.Err() == nil && o.Now().Sub(start) < o.Duration {
 				n := int(next.Add(1)) - 1
-				body, key := people.body(n), people.key(n)
-				result.add(c.send(body, key, o.Now()))
+				body = people.body(body[:0], n)
+				result.add(c.send(body, people.key(n), o.Now()))
 			}
 		})
 	}
