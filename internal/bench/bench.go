@@ -24,10 +24,9 @@ const template = "bench_template"
 
 // bench is one run: a database server, the programs to measure, and what was found.
 type bench struct {
+	settings settings
 	plan     plan
 	progress io.Writer
-	only     []string // names of groups to run; empty: all
-	profile  string   // folder for profiles of the capture process; empty: none
 	began    time.Time
 
 	self       string // this program
@@ -41,8 +40,8 @@ type bench struct {
 }
 
 // newBench builds the product and starts the database server. The caller calls close.
-func newBench(ctx context.Context, p plan, progress io.Writer) (*bench, error) {
-	b := &bench{plan: p, progress: progress, began: time.Now()}
+func newBench(ctx context.Context, s settings, p plan, progress io.Writer) (*bench, error) {
+	b := &bench{settings: s, plan: p, progress: progress, began: time.Now()}
 	if err := b.prepare(ctx); err != nil {
 		b.close()
 		return nil, err
@@ -68,7 +67,8 @@ func (b *bench) prepare(ctx context.Context) error {
 		return fmt.Errorf("build leadline: %w: %s", err, out)
 	}
 	b.say("starting PostgreSQL")
-	if b.server, err = postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: filepath.Join(b.dir, "data"), Now: time.Now}); err != nil {
+	b.server, err = postgres.StartPrivate(ctx, postgres.PrivateOptions{DataDir: filepath.Join(b.dir, "data"), Now: time.Now, Settings: b.settings.postgres})
+	if err != nil {
 		return err
 	}
 	if b.admin, err = pgx.Connect(ctx, b.server.DSN()); err != nil {

@@ -97,9 +97,9 @@ func machineTime() (time.Duration, error) {
 	return sum, nil
 }
 
-// foreignShare is which part of the machine's processors others took. Rounding can make it slightly negative.
+// foreignShare is which part of the machine's processors others took. Times come in ticks, so that it can miss its bounds by a little.
 func foreignShare(busy, ours, wall time.Duration) float64 {
-	return max(0, float64(busy-ours)/(float64(wall)*float64(runtime.NumCPU())))
+	return min(max(float64(busy-ours)/(float64(wall)*float64(runtime.NumCPU())), 0), 1)
 }
 
 // residentMiB is the memory of a process.

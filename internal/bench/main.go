@@ -6,7 +6,13 @@
 // every row. Absolute figures belong to a machine and a day; the ratios between rows of one run are what is promised.
 //
 // It is a program for developers and no part of the product: `make bench` runs it. Its own children are this program again, with a
-// role as first argument.
+// role as first argument. Settings, all from the environment:
+//
+//	BENCH=long        also 1,000 a second for ten minutes; short: for those who work on it
+//	BENCH_ONLY=a,b    some groups of rows: pgbench, noop, capture, naive, pipeline, steady, long
+//	BENCH_PROFILE=dir profiles of the processor time of the capture process, one a round
+//	BENCH_POSTGRES=.. PostgreSQL settings other than the launcher's, as "name=value name=value"
+//	BENCH_WRITE=1     writes the report to docs/benchmarks.md
 package main
 
 import (
@@ -17,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,34 +44,56 @@ func main() {
 	}
 }
 
-// run measures everything, prints the report, and writes it to docs/benchmarks.md when BENCH_WRITE says so.
-func run(ctx context.Context, stdout, progress io.Writer) error {
+// settings are what the environment asks for.
+type settings struct {
+	only     []string          // groups of rows; empty: all
+	profile  string            // folder for profiles; empty: none
+	postgres map[string]string // other settings than the launcher's
+	write    bool
+}
+
+func readSettings() (settings, plan, error) {
+	s := settings{profile: os.Getenv("BENCH_PROFILE"), write: os.Getenv("BENCH_WRITE") != "", postgres: map[string]string{}}
+	if only := os.Getenv("BENCH_ONLY"); only != "" {
+		s.only = strings.Split(only, ",")
+	}
+	for _, group := range s.only {
+		if !slices.Contains(groups, group) {
+			return s, plan{}, fmt.Errorf("BENCH_ONLY knows %s, not %q", strings.Join(groups, ", "), group)
+		}
+	}
+	for _, pair := range strings.Fields(os.Getenv("BENCH_POSTGRES")) {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return s, plan{}, fmt.Errorf("BENCH_POSTGRES takes pairs like shared_buffers=1GB, not %q", pair)
+		}
+		s.postgres[name] = value
+	}
 	p, err := planned(os.Getenv("BENCH"))
+	if s.write = s.write && len(s.only) == 0 && len(s.postgres) == 0; err == nil && s.profile != "" {
+		err = os.MkdirAll(s.profile, 0o755) //nolint:gosec // a folder of the developer's
+	}
+	return s, p, err
+}
+
+// run measures everything, prints the report, and writes it down when asked to: not that of a run of some rows or on other settings.
+func run(ctx context.Context, stdout, progress io.Writer) error {
+	s, p, err := readSettings()
 	if err != nil {
 		return err
 	}
-	b, err := newBench(ctx, p, progress)
+	b, err := newBench(ctx, s, p, progress)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	b.profile = os.Getenv("BENCH_PROFILE")
-	if only := os.Getenv("BENCH_ONLY"); only != "" {
-		b.only = strings.Split(only, ",")
-	}
 	result, err := b.measure(ctx)
 	if err != nil {
 		return err
 	}
 	text := result.markdown()
-	if _, err := io.WriteString(stdout, text); err != nil {
+	if _, err := io.WriteString(stdout, text); err != nil || !s.write {
 		return err
-	}
-	if os.Getenv("BENCH_WRITE") == "" {
-		return nil
-	}
-	if len(b.only) > 0 {
-		return errors.New("a run of some rows only is not written down; leave BENCH_ONLY out")
 	}
 	return os.WriteFile(filepath.Join("docs", "benchmarks.md"), []byte(text), 0o644) //nolint:gosec // documentation is for everybody
 }

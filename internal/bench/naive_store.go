@@ -17,6 +17,7 @@ import (
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+	"gorm.io/gorm/logger"
 )
 
 // naiveTables are what the design below writes to, beside River's own.
@@ -85,7 +86,7 @@ func playNaive(ctx context.Context, args []string) error {
 	defer func() { _ = pool.Close() }()
 	pool.SetMaxOpenConns(naiveConnections)
 	pool.SetMaxIdleConns(naiveConnections)
-	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), &gorm.Config{})
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), &gorm.Config{Logger: logger.Discard})
 	if err != nil {
 		return fmt.Errorf("open GORM: %w", err)
 	}

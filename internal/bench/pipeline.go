@@ -21,7 +21,6 @@ type pipeline struct {
 	Sustained float64       // leads per second, from the first sent until nothing was left
 	Memory    []float64     // MiB of both servers, twice a second
 	Twice     int64         // writes to the CRM beyond one a lead
-	Place     percentiles   // ms from the lead being stored to its offer
 }
 
 // percentiles are some of a distribution.

@@ -15,8 +15,11 @@ func (r *result) markdown() string {
 	fmt.Fprintf(&b, "Commit %s, %s.\n\n", h.commit, h.date)
 	fmt.Fprintf(&b, "%d cores (%s), %s, Linux %s, PostgreSQL %s, %s. Servers, PostgreSQL, load generator and CRM (80 ms a write) share these cores.\n", h.cores, h.model, h.memory, h.kernel, h.postgres, h.golang)
 	fmt.Fprintf(&b, "PostgreSQL as `leadline serve` starts it: %s.\n\n", h.settings)
-	b.WriteString("| | per second | p50 | p95 | p99 | p99.9 ms | CPU app | PostgreSQL µs | batch | WAL B | errors | others' CPU |\n")
-	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|\n")
+	if busy := r.busiest(); busy > busyAbove {
+		fmt.Fprintf(&b, "**Others took up to %.0f %% of the machine: times below say little about Leadline.**\n\n", 100*busy)
+	}
+	b.WriteString("| | per second | answer ms p50 | p95 | p99 | p99.9 | to the offer ms p50 | p99 | CPU µs app | CPU µs PostgreSQL | batch | WAL B | errors | others' CPU |\n")
+	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|\n")
 	for _, x := range r.table() {
 		b.WriteString(x.line())
 	}
@@ -33,10 +36,15 @@ func (r *result) markdown() string {
 // notes say how to read the table.
 const notes = `
 Rows at saturation are medians of several rounds; within a round pgbench at 64 clients, intake and the other designs run right after each
-other, and ratios are taken within a round. A fixed rate is an open loop: leads come at random moments whether or not answers do, and
-times count from the moment a lead was due. CPU is user and system time of a lead: that of the servers, and that of all PostgreSQL
-processes. "Others' CPU" is the share of all cores that processes took which are no part of the bench: from about 10 % on, times say more
-about the neighbours than about Leadline. "Dispatch held back": the product's web server and intake without what comes after the commit.
+other, and ratios are taken within a round. "Connections" is a closed loop: each sends its next lead when the last one was answered. A
+rate is an open loop: leads come at random moments whether or not answers do, and times count from the moment a lead was due. CPU is user and
+system time for each lead: that of the servers, and that of all PostgreSQL processes. "Others' CPU" is the share of all cores that
+processes took which are no part of the bench: from some 10 % on, times say more about the neighbours than about Leadline.
+
+"Intake, dispatch held back" is the product's web server, handlers, keys and intake in a process that leaves out what comes after the
+commit. "Everything on" is the real binary with dispatch into pools with turns and a CRM that takes 80 ms; no console is open.
+"Until nothing is left" counts the time from the first lead until every lead has its offer, is in the CRM and is known here to be there.
+The sums are checked: every acknowledged lead must be in the table, offered, and in the CRM.
 `
 
 // table is all rows in their order; those of several rounds by their medians.
@@ -65,6 +73,18 @@ func (r *result) table() []row {
 	return rows
 }
 
+// busyAbove is the share of the machine from which others spoil the figures.
+const busyAbove = 0.1
+
+// busiest is the most that others took during a row.
+func (r *result) busiest() float64 {
+	most := 0.0
+	for _, x := range r.table() {
+		most = max(most, x.Foreign)
+	}
+	return most
+}
+
 // middle is the row with the median rate (of two, the slower), with the errors of all.
 func middle(rows []row) row {
 	sorted := slices.SortedFunc(slices.Values(rows), func(a, b row) int {
@@ -87,7 +107,7 @@ func middle(rows []row) row {
 }
 
 func (x row) line() string {
-	cells := []string{x.Name, figure(x.Rate), figure(x.P50), figure(x.P95), figure(x.P99), figure(x.P999), dash(x.App), dash(x.DB), dash(x.Batch), dash(x.WAL), errorsOf(x.Errors), fmt.Sprintf("%.0f %%", 100*x.Foreign)}
+	cells := []string{x.Name, figure(x.Rate), figure(x.P50), figure(x.P95), figure(x.P99), figure(x.P999), dash(x.Place.P50), dash(x.Place.P99), dash(x.App), dash(x.DB), dash(x.Batch), dash(x.WAL), errorsOf(x.Errors), fmt.Sprintf("%.0f %%", 100*x.Foreign)}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
@@ -132,11 +152,11 @@ func (r *result) writePipeline(b *strings.Builder) {
 		}
 		if !head {
 			b.WriteString("\nThe pipeline at saturation, each round:\n\n| round | accepted/s | offered/s | delivered/s | not yet delivered, not yet offered at the end | s until 0 | leads/s until 0 | " +
-				"ms to the offer p50 / p99 | written twice | MiB of both servers: first, most, last |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n")
+				"written twice | MiB of both servers: first, most, last |\n|---:|---:|---:|---:|---:|---:|---:|---:|---|\n")
 			head = true
 		}
-		fmt.Fprintf(b, "| %d | %s | %s | %s | %d, %d | %s | %s | %s / %s | %d | %.0f, %.0f, %.0f |\n", i+1, figure(p.Rate), figure(p.Offered), figure(p.Delivered), p.Waiting, p.Unoffered,
-			figure(p.ToZero.Seconds()), figure(p.Sustained), figure(p.Place.P50), figure(p.Place.P99), p.Twice, p.Memory[0], slices.Max(p.Memory), p.Memory[len(p.Memory)-1])
+		fmt.Fprintf(b, "| %d | %s | %s | %s | %d, %d | %s | %s | %d | %.0f, %.0f, %.0f |\n", i+1, figure(p.Rate), figure(p.Offered), figure(p.Delivered), p.Waiting, p.Unoffered,
+			figure(p.ToZero.Seconds()), figure(p.Sustained), p.Twice, p.Memory[0], slices.Max(p.Memory), p.Memory[len(p.Memory)-1])
 	}
 }
 

@@ -15,8 +15,8 @@ func (b *bench) capture(ctx context.Context, out *result, i int) (fresh, repeat 
 		return fresh, repeat, err
 	}
 	args := []string{dsn}
-	if b.profile != "" {
-		args = append(args, filepath.Join(b.profile, fmt.Sprintf("capture-%d.pprof", i+1)))
+	if b.settings.profile != "" {
+		args = append(args, filepath.Join(b.settings.profile, fmt.Sprintf("capture-%d.pprof", i+1)))
 	}
 	server, err := b.child(ctx, "capture", args...)
 	if err != nil {

@@ -14,7 +14,6 @@ const longRate = 1000
 // minute is one step of the long run.
 type minute struct {
 	row
-	Place  percentiles
 	Memory float64 // MiB at its end
 }
 

@@ -16,6 +16,9 @@ const (
 	groupLong      = "long"     // the same for ten minutes
 )
 
+// groups are all of them, in the order in which they run.
+var groups = []string{groupYardstick, groupNoop, groupCapture, groupNaive, groupPipeline, groupSteady, groupLong}
+
 // round is one repetition of the rows that are compared with each other, close in time, so that a machine that gets faster or slower
 // in between does it to all of them.
 type round struct {
@@ -39,7 +42,9 @@ type result struct {
 	problems []string
 }
 
-func (b *bench) wants(group string) bool { return len(b.only) == 0 || slices.Contains(b.only, group) }
+func (b *bench) wants(group string) bool {
+	return len(b.settings.only) == 0 || slices.Contains(b.settings.only, group)
+}
 
 // measure runs all rows.
 func (b *bench) measure(ctx context.Context) (*result, error) {

@@ -12,15 +12,16 @@ import (
 // row is one line of the table.
 type row struct {
 	Name                string
-	Rate                float64 // stored per second
-	Asked               float64 // per second; 0: as fast as it goes
-	Count               int64   // stored in the window
-	P50, P95, P99, P999 float64 // ms
-	Late                float64 // ms at p99 by which the generator itself was late
-	App, DB             float64 // µs of processor time per lead
-	WAL                 float64 // bytes per lead
-	Batch               float64 // mean size of a commit; 0: not known
-	Foreign             float64 // share of the machine that others took
+	Rate                float64     // stored per second
+	Asked               float64     // per second; 0: as fast as it goes
+	Count               int64       // stored in the window
+	P50, P95, P99, P999 float64     // ms
+	Late                float64     // ms at p99 by which the generator itself was late
+	App, DB             float64     // µs of processor time per lead
+	WAL                 float64     // bytes per lead
+	Batch               float64     // mean size of a commit; 0: not known
+	Foreign             float64     // share of the machine that others took
+	Place               percentiles // ms from a lead being stored to its first offer; 0: not offered
 	Errors              map[string]int64
 	ids                 []string
 }
