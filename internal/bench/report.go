@@ -53,7 +53,7 @@ func (r *result) table() []row {
 	of := func(f func(round) row) {
 		var all []row
 		for _, x := range r.rounds {
-			if one := f(x); one.Count > 0 {
+			if one := f(x); one.Name != "" {
 				all = append(all, one)
 			}
 		}
@@ -147,7 +147,7 @@ func (r *result) writePipeline(b *strings.Builder) {
 	head := false
 	for i, x := range r.rounds {
 		p := x.pipeline
-		if p.Count == 0 {
+		if p.Name == "" {
 			continue
 		}
 		if !head {
