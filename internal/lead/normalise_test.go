@@ -139,7 +139,7 @@ func TestNormalise_PlacesByCodeAndByName(t *testing.T) {
 		{"Australia", "nsw", "AU", "AU-NSW"},
 		{"Canada", "Québec", "CA", "CA-QC"},
 		{"España", "MD", "ES", "ES-MD"},
-		{"Italia", "Lombardia", "IT", "Lombardia"},
+		{"Italia", "Lombardia", "IT", "IT-25"},
 		{"Nederland", "", "NL", ""},
 		{"the Netherlands", "", "NL", ""},
 		{"Brasil", "SP", "BR", "BR-SP"},

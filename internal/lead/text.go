@@ -271,7 +271,7 @@ func fold(s string) string {
 	for _, r := range norm.NFKD.String(s) {
 		if plain, ok := plainLetters[r]; ok {
 			b.WriteString(plain)
-		} else if unicode.IsLetter(r) || unicode.IsDigit(r) {
+		} else if unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.Is(unicode.Mc, r) { // the last are vowels of India
 			b.WriteRune(unicode.ToLower(r))
 		}
 	}
