@@ -105,6 +105,9 @@ func (w written) readings(digits string, from origin) []reading {
 		if trunk, found := strings.CutPrefix(w.withoutTrunk, "+"); found {
 			out = append(out, reading{"+" + strings.TrimPrefix(trunk, "00"), "", false})
 		}
+		if mobile, found := strings.CutPrefix(abroad, "521"); found { // the 1 of Mexico's mobile phones, which is dialled no more
+			out = append(out, reading{"+52" + mobile, "", false})
+		}
 		return append(out, reading{"+" + abroad, "", true})
 	}
 	abroad, prefixed := strings.CutPrefix(digits, "00")

@@ -41,7 +41,7 @@ func writtenPhone(s string) (w written, ok bool) {
 	}
 	number, tail := s[:end], s[end:]
 	w.number = dialDigits(number)
-	if abroad, rest, found := strings.Cut(number, "(0)"); found && strings.ContainsAny(abroad, "123456789") {
+	if abroad, rest, found := strings.Cut(number, "(0)"); found && countryCode(abroad) {
 		w.withoutTrunk = dialDigits(abroad + rest)
 	}
 	if w.extension = extensionOf(tail); w.extension == "" && tail != "" {
@@ -49,6 +49,12 @@ func writtenPhone(s string) (w written, ok bool) {
 		w.word = spelled(s)
 	}
 	return w, strings.Trim(w.number, "+") != ""
+}
+
+// countryCode tells whether what stands before a (0) can be a country code, as it is dialled from abroad or alone.
+func countryCode(s string) bool {
+	digits := strings.TrimLeft(dialDigits(s), "+0")
+	return len(digits) >= 1 && len(digits) <= 3
 }
 
 // dialDigits keeps the digits and a + before them.
