@@ -188,7 +188,7 @@ func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, er
 	if err != nil {
 		return outcome{}, err
 	}
-	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1), since: s.Now()}
+	w := &waiting{sub: sub, key: ledgerKey(sub), payload: payload, done: make(chan outcome, 1), since: s.Now()}
 	away := s.outage.start()
 	if err := s.enqueue(w, away); err != nil {
 		return outcome{}, err
