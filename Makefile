@@ -89,9 +89,9 @@ bench-journey: setup ## the numbers of a journey with a browser and a CRM that f
 	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
 
-torture: setup ## the tests of trust in full size: every probe, spelling and tampering (long)
-	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade' \
-		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey
+torture: setup ## the tests of trust in full size: every probe, spelling, tampering, history and cut (long)
+	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade|Identity|LostAnswer|Mixes|DoubleClick' \
+		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey ./internal/intake
 
 shots: setup ## take the README's pictures from the running product
 	$(GO) test -tags shots -run TestShots -count=1 ./internal/journey
