@@ -37,7 +37,7 @@ func (s *Service) acceptSigned(ctx context.Context, sub *lead.Submission) (Accep
 	sub.Contact.Context.Machine = sub.Arrival.Machine // how row four of the table knows its own
 	sub.ClientKey = namespace(sub.Arrival.Machine) + "/" + sub.ClientKey
 	if err := s.bind(ctx, sub); err != nil {
-		return Accepted{}, signedFault(err)
+		return Accepted{}, signedFault(s.spooled(ctx, sub, err))
 	}
 	done, err := s.store(ctx, sub)
 	if err != nil {
@@ -51,8 +51,15 @@ func (s *Service) acceptSigned(ctx context.Context, sub *lead.Submission) (Accep
 
 // bind lets a signed message stand for one submission to one form, for good. The signature covers neither the address nor the header
 // with the key: whoever has seen a signed request could send it to another form, or under another key once the window has passed.
-// Sending the same again is fine. It commits before the submission does; a message bound and never stored binds the same again.
+// Sending the same again is fine. It commits before the submission does; a message bound and never stored binds the same again. What
+// is not signed has nothing to bind.
 func (s *Service) bind(ctx context.Context, sub *lead.Submission) error {
+	if sub.Arrival.Machine == "" {
+		return nil
+	}
+	if s.outage.on() {
+		return databaseAway(nil)
+	}
 	ctx, cancel := context.WithTimeout(ctx, callerLimit)
 	defer cancel()
 	place, id := namespace(sub.Arrival.Machine), lead.StoredKey(sub.Arrival.Message)
@@ -81,9 +88,9 @@ func (s *Service) bind(ctx context.Context, sub *lead.Submission) error {
 	case fault.Is(err, fault.Invalid):
 		return err
 	case errors.Is(err, pgx.ErrNoRows): // erased in this very moment
-		return busy("locked", err)
+		return busy(codeLocked, err)
 	case postgres.Away(err):
-		return busy("database", fmt.Errorf("bind message: %w", err))
+		return databaseAway(fmt.Errorf("bind message: %w", err))
 	}
 	return fmt.Errorf("bind message: %w", amendFault(err))
 }
@@ -112,13 +119,20 @@ func (h holder) same(sub *lead.Submission) bool {
 	return bytes.Equal(h.fingerprint, sub.Fingerprint) && bytes.Equal(h.digest, sub.Digest)
 }
 
-// signedFault words for machine clients what differs: that a key is in use elsewhere is a conflict.
+// signedFault words for machine clients what differs: that a key is in use elsewhere is a conflict. It is spooled like anything else that
+// the database did not take; sending it again counts once.
 func signedFault(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) && f.Code == "locked" {
-		again := *f
-		again.Kind, again.Message = fault.Conflict, "The same key, or the same person, is being stored right now. Send it again in a moment."
-		return &again
+	for cause := err; cause != nil; {
+		var f *fault.Error
+		if !errors.As(cause, &f) {
+			break
+		}
+		if f.Code == codeLocked {
+			again := *f
+			again.Kind, again.Message = fault.Conflict, "The same key, or the same person, is being stored right now. Send it again in a moment."
+			return &again
+		}
+		cause = f.Err
 	}
 	return err
 }

@@ -168,6 +168,7 @@ type connectionDoc struct {
 	Token   string `yaml:"token,omitempty"`
 	Secret  string `yaml:"secret,omitempty"`
 	Channel string `yaml:"channel,omitempty"`
+	Slots   int    `yaml:"slots,omitempty"`
 }
 
 type clientDoc struct {

@@ -66,6 +66,7 @@ type Connection struct {
 	Token       string // like env:NAME, or empty
 	Secret      string
 	Channel     string
+	Slots       int // calls in flight at most, of each process
 }
 
 // Client is a program that may post leads, with references in place of its keys.
