@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
@@ -72,6 +73,16 @@ func signed(t *testing.T, key privacy.Secret, id string, at time.Time, body stri
 func (s *site) send(client, id, body string, more ...string) answer {
 	s.t.Helper()
 	return s.do(http.MethodPost, leads, body, append(signed(s.t, testKey(client), id, time.Now(), body), more...)...)
+}
+
+// patiently sends the same until there is an answer that is not "again in a moment", as clients are told to.
+func patiently(send func() answer) (res answer) {
+	for range 20 {
+		if res = send(); res.StatusCode != http.StatusConflict && res.StatusCode != http.StatusServiceUnavailable {
+			break
+		}
+	}
+	return res
 }
 
 // count asks the database for a number.
@@ -160,26 +171,29 @@ func TestMachine_DecidesAsTheTableSays(t *testing.T) {
 // Row seven: somebody holds the key in a transaction that does not end.
 func TestMachine_AnswersConflictWhileItsKeyIsInUseElsewhere(t *testing.T) {
 	s := setupMachines(t)
-	for name, hold := range map[string][2]string{"the message": {"@partner", lead.StoredKey("m-1")}, "the key": {"demo", "@partner/" + lead.StoredKey("m-1")}} {
+	for _, c := range []struct{ name, id, form, key string }{
+		{"the message", "m-1", "@partner", lead.StoredKey("m-1")},
+		{"the key", "m-2", "demo", "@partner/" + lead.StoredKey("m-2")},
+	} {
 		tx, err := s.db.Jobs.Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tx.Exec(t.Context(), `INSERT INTO client_key (form, key, submission, fingerprint, digest) VALUES ($1, $2, gen_random_uuid(), '', '')`, hold[0], hold[1]); err != nil {
+		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+		if _, err := tx.Exec(t.Context(), `INSERT INTO client_key (form, key, submission, fingerprint, digest) VALUES ($1, $2, gen_random_uuid(), '', '')`, c.form, c.key); err != nil {
 			t.Fatal(err)
 		}
 		started := time.Now()
-		res := s.send("partner", "m-1", person("ann"))
-		expect(t, name, res, http.StatusConflict)
-		if took := time.Since(started); res.Header.Get("Retry-After") == "" || took < 200*time.Millisecond || took > 2*time.Second {
-			t.Errorf("%s: after %s with %v", name, took, res.Header)
+		res := s.send("partner", c.id, person(c.id))
+		expect(t, c.name, res, http.StatusConflict)
+		if took := time.Since(started); res.Header.Get("Retry-After") == "" || took < 200*time.Millisecond {
+			t.Errorf("%s: after %s with %v", c.name, took, res.Header)
 		}
 		if err := tx.Rollback(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		expect(t, c.name+", once it is free", s.send("partner", c.id, person(c.id)), http.StatusCreated)
 	}
-	expect(t, "once it is free", s.send("partner", "m-1", person("ann")), http.StatusCreated)
-	expect(t, "again", s.send("partner", "m-1", person("ann")), http.StatusOK)
 }
 
 // A partner must not find out who wrote to us some other way, nor reach what they sent; and no sender's key is another's.
@@ -339,7 +353,7 @@ func TestMachine_AReplayMakesNoSecondLead(t *testing.T) {
 		var all sync.WaitGroup
 		for range 50 {
 			all.Go(func() {
-				res := s.do(http.MethodPost, leads, body, headers...)
+				res := patiently(func() answer { return s.do(http.MethodPost, leads, body, headers...) })
 				if res.StatusCode != http.StatusOK || res.Header.Get("Idempotent-Replayed") != "true" {
 					t.Errorf("%s: %d %s", name, res.StatusCode, res.body)
 				}
