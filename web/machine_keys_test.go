@@ -136,7 +136,9 @@ func TestMachine_ExchangesKeysUnderLoad(t *testing.T) {
 				mark := strconv.Itoa(w) + "-" + strconv.Itoa(n)
 				body := person("r" + mark)
 				key := signing.Load().(privacy.Secret)
-				res := patiently(func() answer { return s.do(http.MethodPost, leads, body, signed(t, key, "m-"+mark, time.Now(), body)...) })
+				res := patiently(func() answer {
+					return s.do(http.MethodPost, leads, body, signed(t, key, "m-"+mark, time.Now(), body)...)
+				})
 				if !taken(res) {
 					t.Errorf("%s: %d %s", mark, res.StatusCode, res.body)
 				}

@@ -82,17 +82,13 @@ func (s *Service) bind(ctx context.Context, sub *lead.Submission) error {
 		}
 		return nil
 	})
-	switch {
-	case err == nil:
-		return nil
-	case fault.Is(err, fault.Invalid):
+	switch state := sqlState(err); {
+	case err == nil, fault.Is(err, fault.Invalid):
 		return err
-	case errors.Is(err, pgx.ErrNoRows): // erased in this very moment
-		return busy(codeLocked, err)
-	case postgres.Away(err):
-		return databaseAway(fmt.Errorf("bind message: %w", err))
+	case errors.Is(err, pgx.ErrNoRows), state == "55P03", state == "57014", state == "40P01": // or erased in this very moment
+		return busy(codeLocked, fmt.Errorf("bind message: %w", err))
 	}
-	return fmt.Errorf("bind message: %w", amendFault(err))
+	return databaseAway(fmt.Errorf("bind message: %w", err)) // nothing that a client can send makes these statements fail
 }
 
 // original gives a submission that joined a lead the id of that lead, if the same client sent it first. What the lead says is in its
