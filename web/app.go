@@ -109,6 +109,8 @@ type server struct {
 	public string
 	secure bool
 	matrix *matrix
+
+	turnedAway sparing // lines about requests answered with 503
 }
 
 // Serve answers requests on a listener until Shutdown, then returns nil. It closes the listener.

@@ -64,7 +64,7 @@ func (s *Service) amend(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
-	err = postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB.Path, func(tx pgx.Tx) error { // not where consoles read: a correction is part of what was sent
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
 			return fmt.Errorf("bound amendment: %w", err)
 		}

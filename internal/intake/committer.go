@@ -29,11 +29,21 @@ const (
 
 // waiting is a submission on its way through a writer.
 type waiting struct {
-	sub      *lead.Submission
+	sub      *lead.Submission // shared with the caller, who may spool it: nobody changes it
+	key      string           // what it claims in the ledger
 	payload  keyring.Envelope
 	done     chan outcome // buffered: a writer never waits for a caller who has left
 	since    time.Time    // when it was queued
 	attempts int
+	lost     bool // a connection broke on which it may have been committed
+}
+
+// refusal says that the submission was not stored, or, once that may have happened unheard, that it is not known.
+func (it *waiting) refusal(code string, cause error) error {
+	if it.lost {
+		return unknownOutcome(cause)
+	}
+	return busy(code, cause)
 }
 
 // outcome is what the caller learns. amends: the key is known with other answers of the same person; Accepted is the first.
@@ -115,7 +125,7 @@ func (w *writer) admitted(ctx context.Context) bool {
 func (w *writer) refuse() {
 	w.drain(queueLength)
 	for _, it := range w.later {
-		w.answer(it, outcome{err: busy("dispatch_behind", nil)})
+		w.answer(it, outcome{err: it.refusal("dispatch_behind", nil)})
 	}
 	w.later = nil
 }
@@ -153,11 +163,11 @@ func (w *writer) batch() []*waiting {
 	for _, it := range w.later {
 		waited := now.Sub(it.since)
 		if waited > queueLimit {
-			w.answer(it, outcome{err: busy("queue_late", nil)})
+			w.answer(it, outcome{err: it.refusal("queue_late", nil)})
 			continue
 		}
 		oldest = max(oldest, waited)
-		person, key := "p"+string(it.sub.Fingerprint), "k"+it.sub.Form+"\x00"+ledgerKey(it.sub)
+		person, key := "p"+string(it.sub.Fingerprint), "k"+it.sub.Form+"\x00"+it.key
 		if seen[person] || seen[key] || len(batch) == maxBatch {
 			later = append(later, it)
 		} else {
@@ -168,7 +178,7 @@ func (w *writer) batch() []*waiting {
 	w.later = later
 	w.s.delay.Store(int64(oldest))
 	slices.SortFunc(batch, func(a, b *waiting) int {
-		return cmp.Or(strings.Compare(a.sub.Form, b.sub.Form), strings.Compare(ledgerKey(a.sub), ledgerKey(b.sub)))
+		return cmp.Or(strings.Compare(a.sub.Form, b.sub.Form), strings.Compare(a.key, b.key))
 	})
 	return batch
 }
@@ -184,6 +194,9 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 			return
 		case w.broken(err):
 			w.disconnect(ctx)
+			for _, it := range batch {
+				it.lost = true
+			}
 			if ctx.Err() != nil || w.s.Now().Sub(start) > outageLimit {
 				w.s.Log.ErrorContext(ctx, "intake batch given up", "rows", len(batch), "error", err)
 				w.answerAll(batch, unknownOutcome(err))
@@ -197,7 +210,7 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 			return
 		case sqlState(err) == "40P01" && try < maxAttempts:
 		default:
-			w.answerAll(batch, w.culprit(ctx, err))
+			w.answer(batch[0], outcome{err: w.culprit(ctx, batch[0], err)})
 			return
 		}
 	}
@@ -313,12 +326,14 @@ func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 			first.Duplicate, first.Replayed = false, false // the commit whose answer was lost is our own
 			if held.lead == it.sub.ID {
 				w.s.Committed(1)
+			} else {
+				w.s.EventsWritten()
 			}
 			w.answer(it, outcome{Accepted: first})
 		case it.sub.Arrival.Machine != "" && !held.same(it.sub):
 			w.answer(it, outcome{err: keyReused()})
 		case !bytes.Equal(held.fingerprint, it.sub.Fingerprint):
-			it.sub.ClientKey = ""
+			it.key = ownKey(it.sub)
 			w.later = append(w.later, it)
 		default:
 			w.answer(it, outcome{Accepted: first, amends: !bytes.Equal(held.digest, it.sub.Digest)})
@@ -338,7 +353,7 @@ type holder struct {
 func (w *writer) ledger(ctx context.Context, taken []*waiting) (map[uuid.UUID]holder, error) {
 	ids, forms, keys := make([][16]byte, len(taken)), make([]string, len(taken)), make([]string, len(taken))
 	for i, it := range taken {
-		ids[i], forms[i], keys[i] = it.sub.ID, it.sub.Form, ledgerKey(it.sub)
+		ids[i], forms[i], keys[i] = it.sub.ID, it.sub.Form, it.key
 	}
 	rows, err := w.conn.Query(ctx, ledgerStatement, ids, forms, keys)
 	if err != nil {
@@ -398,7 +413,7 @@ func (w *writer) broken(err error) bool {
 }
 
 // culprit says what its caller learns about the one row that the database would not take.
-func (w *writer) culprit(ctx context.Context, err error) error {
+func (w *writer) culprit(ctx context.Context, it *waiting, err error) error {
 	state := sqlState(err)
 	switch {
 	case strings.HasPrefix(state, "22"), strings.HasPrefix(state, "23"):
@@ -407,10 +422,10 @@ func (w *writer) culprit(ctx context.Context, err error) error {
 		f.Code, f.Err = "unreadable", err
 		return f
 	case state == "55P03":
-		return busy(codeLocked, err)
+		return it.refusal(codeLocked, err)
 	default:
 		w.s.Log.ErrorContext(ctx, "a submission could not be stored", "sqlstate", state, "error", err)
-		return busy(codeDatabase, err)
+		return it.refusal(codeDatabase, err)
 	}
 }
 

@@ -65,6 +65,9 @@ type Options struct {
 	Spool   *spool.Spool // where submissions go that the database cannot take; nil: nowhere, their senders alone keep them
 	Metrics *telemetry.Metrics
 
+	// Erased tells whether a person was erased after a moment; what they had sent before, and was spooled, is then dropped. May be nil.
+	Erased func(ctx context.Context, contact *lead.Contact, sent time.Time) (bool, error)
+
 	// Amended runs inside the transaction that changed a lead's answers, before its events are written; what it returns, if
 	// anything, runs after the commit. It is where the CRM learns of the change.
 	Amended func(ctx context.Context, tx pgx.Tx, leadID uuid.UUID) (committed func(), err error)
@@ -187,7 +190,7 @@ func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, er
 	if err != nil {
 		return outcome{}, err
 	}
-	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1), since: s.Now()}
+	w := &waiting{sub: sub, key: ledgerKey(sub), payload: payload, done: make(chan outcome, 1), since: s.Now()}
 	away := s.outage.start()
 	if err := s.enqueue(w, away); err != nil {
 		return outcome{}, err

@@ -101,6 +101,12 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
 	}
+	if erased, err := s.erased(ctx, sub); err != nil {
+		return err
+	} else if erased {
+		s.Metrics.Spool("erased")
+		return nil
+	}
 	var done outcome
 	if err = s.bind(ctx, sub); err == nil {
 		done, err = s.commit(ctx, sub)
@@ -116,6 +122,19 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	}
 	s.Metrics.Spool("stored")
 	return nil
+}
+
+// erased tells whether the person was erased since they sent this; the id says when that was.
+func (s *Service) erased(ctx context.Context, sub *lead.Submission) (bool, error) {
+	if s.Erased == nil {
+		return false, nil
+	}
+	seconds, nanoseconds := sub.ID.Time().UnixTime()
+	erased, err := s.Erased(ctx, &sub.Contact, time.Unix(seconds, nanoseconds))
+	if err != nil {
+		return false, busy(codeAway, err)
+	}
+	return erased, nil
 }
 
 // encodeSubmission is a submission with its identity, as it was judged when it came: a form that has changed or gone since cannot cost

@@ -84,7 +84,7 @@ func NewMetrics() *Metrics {
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
 		spool: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, or refused because it is full or failed.",
+			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, erased meanwhile, or refused because it is full or failed.",
 		}, []string{"outcome"}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_shed_total", Help: "Requests refused so that more important ones are answered, by class of traffic.",
@@ -221,7 +221,7 @@ func (m *Metrics) CSPViolation(directive string) {
 	}
 }
 
-// Spool counts what became of submissions that the database could not take: kept, stored, full or failed.
+// Spool counts what became of submissions that the database could not take: kept, stored, erased, full or failed.
 func (m *Metrics) Spool(outcome string) {
 	if m != nil {
 		m.spool.WithLabelValues(outcome).Inc()
