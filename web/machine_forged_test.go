@@ -17,7 +17,7 @@ import (
 
 // posted is a request as it goes out: names of headers as they are spelt, values as often as they are sent.
 type posted struct {
-	headers http.Header
+	headers map[string][]string
 	body    string
 }
 
@@ -42,7 +42,7 @@ func (s *site) post(p posted) answer {
 
 // genuine is a request of partner's that is taken.
 func genuine(t *testing.T, at time.Time) posted {
-	p := posted{headers: http.Header{}, body: person("ann")}
+	p := posted{headers: map[string][]string{}, body: person("ann")}
 	list := signed(t, testKey("partner"), "msg-2KWPBgLlAfxdpx2AI54pPJ85f4W", at, p.body)
 	for i := 0; i < len(list); i += 2 {
 		p.headers[list[i]] = []string{list[i+1]}
