@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -18,6 +19,7 @@ import (
 type Visitors struct {
 	intake    *intake.Service
 	playbook  *playbook.Live
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -27,7 +29,7 @@ type Visitors struct {
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
-		intake: d.Intake, playbook: d.Playbook, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
+		intake: d.Intake, playbook: d.Playbook, drift: d.Drift, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
 		limit: newLimiter(d.Now),
 	}
 }
@@ -80,10 +82,12 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 	}
 	raw, err := parseAnswers(c)
 	if err != nil {
+		v.drift.NoteUnreadable(form, c.Get(fiber.HeaderContentType), err)
 		return intake.Accepted{}, err
 	}
 	SetCorrelation(c, raw.CorrelationID)
 	done, err := v.intake.Accept(c.UserContext(), form, raw, lead.Arrival{})
+	v.drift.Note(form, &raw, err)
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
 	}

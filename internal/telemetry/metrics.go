@@ -35,6 +35,7 @@ type Metrics struct {
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
+	drift           *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
@@ -76,9 +77,12 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_drift_total", Help: "Ways in which submissions differed from their form, by what became of them.",
+		}, []string{"form", "kind"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -188,5 +192,13 @@ func (m *Metrics) InvariantViolation(name string) {
 func (m *Metrics) CSPViolation(directive string) {
 	if m != nil {
 		m.csp.WithLabelValues(directive).Inc()
+	}
+}
+
+// Drift counts one way in which a submission differed from its form. form must be a form that exists; kind is refused, unknown or
+// unparseable.
+func (m *Metrics) Drift(form, kind string) {
+	if m != nil {
+		m.drift.WithLabelValues(form, kind).Inc()
 	}
 }
