@@ -42,7 +42,7 @@ const (
 type Options struct {
 	DB     *postgres.DB
 	Writer *crm.Writer
-	Drift  *drift.Service // sends mails to owners of forms; nil: no job of this kind is worked
+	Drift  *drift.Service                                                         // sends mails to owners of forms; nil: no job of this kind is worked
 	Seal   func(ctx context.Context, plain, aad []byte) (keyring.Envelope, error) // (*keyring.Ring).Envelope; nil: no payload is sealed afterwards
 	Now    func() time.Time
 	Log    *slog.Logger
