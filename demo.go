@@ -32,7 +32,7 @@ const (
 type demoShow struct {
 	on         bool // the live configuration is demo data
 	sandboxURL string
-	smtp       config.SMTP // the sandbox's mail server
+	smtp       config.SMTP       // the sandbox's mail server
 	secrets    map[string]string // credentials of the demo's connections, by the name their reference gives
 	allow      []netip.AddrPort  // where the sandbox is: configured URLs may always reach it
 	trickle    func(ctx context.Context) error

@@ -224,7 +224,9 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	}
 	p.drift = drift.NewService(drift.Options{
 		DB: db, Forms: func() map[string]*lead.Form { return p.playbook.Current().Forms }, Mail: c.mailSender(ring, show),
-		Enqueue:   func(ctx context.Context, tx pgx.Tx, mailID int64) error { return p.jobs.EnqueueDriftMail(ctx, tx, mailID) },
+		Enqueue: func(ctx context.Context, tx pgx.Tx, mailID int64) error {
+			return p.jobs.EnqueueDriftMail(ctx, tx, mailID)
+		},
 		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, Metrics: metrics,
 	})
 	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Drift: p.drift, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {

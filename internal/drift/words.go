@@ -156,8 +156,8 @@ func requiredLine(form *lead.Form, name string) []string {
 	return nil
 }
 
-// LastError says in plain words why a mail was not taken.
-func (t Told) LastError() string {
+// Reason says in plain words why the last try was not taken; empty when there was none.
+func (t Told) Reason() string {
 	switch t.Code {
 	case "":
 		return ""

@@ -139,8 +139,11 @@ func asRows(groups map[key]*count, now time.Time) []written {
 	return out
 }
 
-// Recount asks how many groups nobody has dealt with. Run and Resolve call it.
+// Recount asks how many groups nobody has dealt with, for Open. Run calls it, and whoever has changed it. A nil Service does nothing.
 func (s *Service) Recount(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
 	var n int64
 	if err := s.o.DB.Jobs.QueryRow(ctx, `SELECT count(*) FROM drift_group WHERE resolved_at IS NULL`).Scan(&n); err != nil {
 		return fmt.Errorf("count open drift: %w", err)
