@@ -107,7 +107,7 @@ func looksLikeName(name string) bool {
 func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // mediaTypes are what forms are sent as by mistake. Others are shown as a shape: a header is a stranger's words too.
-var mediaTypes = []string{"text/plain", "text/html", "text/xml", "application/xml", "application/octet-stream", "application/graphql", "application/ld+json"}
+var mediaTypes = []string{"text/plain", "text/html", "text/csv", "text/xml", "application/xml", "application/octet-stream", "application/graphql", "application/ld+json"}
 
 func mediaType(kind string) string {
 	if slices.Contains(mediaTypes, kind) {

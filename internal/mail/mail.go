@@ -32,6 +32,7 @@ type Options struct {
 	From     *mail.Address                                     // who every message is from; needed with a server
 	Password func(ctx context.Context) (privacy.Secret, error) // asked before each message, so that a new password is used at once; nil: no signing in
 	RootCAs  *x509.CertPool                                    // who may vouch for the server; nil: whom the system trusts
+	Dial     gomail.DialContextFunc                            // how a server with STARTTLS is reached; nil: over the network
 	Now      func() time.Time
 }
 
@@ -144,6 +145,9 @@ func (s *Sender) client(ctx context.Context) (*gomail.Client, error) {
 		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
 	default: // never only when the server offers it: whoever stands between could say that it does not
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	}
+	if s.o.Dial != nil && !server.Implicit {
+		options = append(options, gomail.WithDialContextFunc(s.o.Dial))
 	}
 	if server.User != "" && s.o.Password != nil {
 		password, err := s.o.Password(ctx)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// SMTPCertificate gives the certificate that the mail server shows: self-signed, for localhost and loopback addresses. Whoever is to trust
+// SMTPCertificate gives the certificate that the mail server shows: self-signed, for its own name, localhost and loopback addresses. Whoever is to trust
 // the server adds it to their roots.
 func (s *Server) SMTPCertificate() (*x509.Certificate, error) {
 	certificate, err := s.certificate()
@@ -34,7 +34,7 @@ func newCertificate(now time.Time) (tls.Certificate, error) {
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true, IsCA: true,
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		DNSNames: []string{smtpDomain, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -26,6 +26,9 @@ type SMTPOptions struct {
 // smtpLater is the reply of a server that could not do it now.
 const smtpLater = 451
 
+// smtpDomain is what the mail server calls itself.
+const smtpDomain = "mail.sandbox.example"
+
 // smtpWithin is how long a command of a client may take to arrive, and an answer to leave.
 const smtpWithin = 2 * time.Minute
 
@@ -39,7 +42,7 @@ func (s *Server) ServeSMTP(l net.Listener) error {
 	server := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &smtpSession{s: s, conn: c}, nil
 	}))
-	server.Domain = "mail.sandbox.example"
+	server.Domain = smtpDomain
 	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.MaxMessageBytes, server.MaxRecipients = maxBody, 50
 	server.ReadTimeout, server.WriteTimeout = smtpWithin, smtpWithin
