@@ -2,6 +2,7 @@ package drift
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -20,6 +21,9 @@ type key struct {
 	// cause is empty in the key that counts the causes of a form and kind.
 	cause string
 }
+
+// isOther tells whether this is the group of all causes beyond the bound; it is not counted among them.
+func (k key) isOther() bool { return strings.HasPrefix(k.cause, otherPrefix) }
 
 // count is what was seen of a group since it was last written down.
 type count struct {
@@ -52,7 +56,7 @@ func (c *counts) add(form string, demo bool, f finding, at time.Time) {
 // merge adds a count to its group, or to the one for all others when there are too many. The lock is held.
 func (c *counts) merge(k key, more count) {
 	g := c.groups[k]
-	if of := (key{form: k.form, kind: k.kind}); g == nil {
+	if of := (key{form: k.form, kind: k.kind}); g == nil && !k.isOther() {
 		if c.causes[of] >= maxGroups {
 			k.cause, more.samples = otherPrefix+string(k.kind), nil
 			g = c.groups[k]

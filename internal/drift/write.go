@@ -90,7 +90,7 @@ func (s *Service) fit(ctx context.Context, tx pgx.Tx, form string, taken map[key
 	for k := range taken {
 		causes = append(causes, k.cause)
 	}
-	rows, err := tx.Query(ctx, `SELECT kind, count(*), coalesce(array_agg(cause) FILTER (WHERE cause = ANY($2)), '{}') FROM drift_group WHERE form = $1 GROUP BY kind`, form, causes)
+	rows, err := tx.Query(ctx, `SELECT kind, count(*) FILTER (WHERE cause NOT LIKE 'other/%'), coalesce(array_agg(cause) FILTER (WHERE cause = ANY($2)), '{}') FROM drift_group WHERE form = $1 GROUP BY kind`, form, causes)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Service) fit(ctx context.Context, tx pgx.Tx, form string, taken map[key
 	}
 	fitted := newCounts()
 	for k, c := range taken {
-		if !known[k.cause] && !strings.HasPrefix(k.cause, otherPrefix) {
+		if !known[k.cause] && !k.isOther() {
 			if have[k.kind] >= maxGroups {
 				k.cause, c = otherPrefix+string(k.kind), withoutSamples(c)
 			} else {
