@@ -71,7 +71,6 @@ var (
 	smtpNoAuth     = smtpReply(530, 5, 7, 0, "Authentication required")
 	smtpBadAuth    = smtpReply(535, 5, 7, 8, "Authentication credentials invalid")
 	smtpNoUser     = smtpReply(550, 5, 1, 1, "No such user here")
-	smtpBadAddress = smtpReply(553, 5, 1, 3, "The address is not valid")
 	smtpBadHeaders = smtpReply(550, 5, 7, 1, "Messages need exactly one From, Date and Message-ID, and at most one To and Subject")
 )
 
@@ -109,11 +108,7 @@ func (c *smtpSession) Mail(from string, _ *smtp.MailOptions) error {
 
 // Rcpt implements smtp.Session.
 func (c *smtpSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	local, domain, ok := strings.Cut(to, "@")
-	switch {
-	case !ok || local == "" || domain == "" || strings.ContainsAny(to, " \t<>,;"):
-		return c.refuse("RCPT", to, smtpBadAddress)
-	case strings.HasSuffix(strings.ToLower(domain), ".invalid"):
+	if strings.HasSuffix(strings.ToLower(to), ".invalid") { // what is no address at all was refused before
 		return c.refuse("RCPT", to, smtpNoUser)
 	}
 	c.to = append(c.to, to)
