@@ -113,3 +113,34 @@ func (h *Drift) Resolve(c *fiber.Ctx) error {
 	}
 	return c.Redirect("/drift?"+back.Encode(), fiber.StatusSeeOther)
 }
+
+// apiDrift is a group as programs get it: without whoever was told.
+type apiDrift struct {
+	ID        int64    `json:"id"`
+	Form      string   `json:"form"`
+	Kind      string   `json:"kind"` // refused, unknown or unparseable
+	Cause     string   `json:"cause"`
+	Words     string   `json:"words"`
+	Samples   []string `json:"samples"` // masked
+	Today     int64    `json:"today"`
+	Week      int64    `json:"week"`
+	Total     int64    `json:"total"`
+	FirstSeen string   `json:"first_seen"`
+	LastSeen  string   `json:"last_seen"`
+}
+
+// List is GET /v1/drift?form=: what nobody has dealt with, last seen first.
+func (h *Drift) List(c *fiber.Ctx) error {
+	found, err := h.store.List(c.UserContext(), drift.Filter{Form: c.Query("form")})
+	if err != nil {
+		return err
+	}
+	out := make([]apiDrift, len(found))
+	for i, g := range found {
+		out[i] = apiDrift{
+			ID: g.ID, Form: g.Form, Kind: string(g.Kind), Cause: g.Cause, Words: g.Sentence(), Samples: g.Samples,
+			Today: g.Today(), Week: g.Week(), Total: g.Total, FirstSeen: stamp(g.First), LastSeen: stamp(g.Last),
+		}
+	}
+	return c.JSON(fiber.Map{"drift": out})
+}
