@@ -31,6 +31,7 @@ func TestCanary_NothingThatAVisitorSentIsKept(t *testing.T) {
 			Fields: map[string]privacy.Text{
 				"team_size": text("size"), mark("member"): text("value"), "e_mail": text("misspelt") + "@acme.example",
 			},
+			Unknown: []lead.UnknownField{{Name: mark("unknown"), Value: text("sample")}},
 			Context: lead.Context{PageURL: mark("page"), UTMTerm: mark("term")}, ClientKey: mark("key"), CorrelationID: mark("correlation"),
 			BodyType: mark("type"), Body: text("body"),
 		}

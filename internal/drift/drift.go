@@ -9,7 +9,6 @@ package drift
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"leadline/internal/fault"
@@ -59,18 +58,18 @@ func findings(form *lead.Form, raw *lead.Raw, err error) []finding {
 			found = append(found, finding{Refused, fieldName(field.Field) + "/" + field.Code, mask(valueOf(raw, field.Field))})
 		}
 	}
-	for _, sent := range unknownOf(raw) {
+	for _, sent := range raw.Unknown {
 		if len(found) >= maxFindings {
 			break
 		}
-		found = append(found, finding{Unknown, unknownPrefix + fieldName(sent.name), mask(sent.value)})
+		found = append(found, finding{Unknown, unknownPrefix + fieldName(sent.Name), mask(sent.Value.Plain())})
 	}
 	for name, value := range raw.Fields {
 		if len(found) >= maxFindings {
 			break
 		}
-		if !knows(form, name) {
-			found = append(found, finding{Unknown, unknownPrefix + fieldName("fields."+name), mask(value.Plain())})
+		if !form.Knows(name) {
+			found = append(found, finding{Unknown, unknownPrefix + fieldName(name), mask(value.Plain())})
 		}
 	}
 	return found
@@ -100,28 +99,11 @@ func clean(form *lead.Form, raw *lead.Raw) bool {
 		return false
 	}
 	for name := range raw.Fields {
-		if !knows(form, name) {
+		if !form.Knows(name) {
 			return false
 		}
 	}
 	return true
-}
-
-// knows tells whether an answer under fields has a place: the form asks for it, or it is the intent.
-func knows(form *lead.Form, name string) bool {
-	return name == "intent" || slices.ContainsFunc(form.Fields, func(f lead.FormField) bool { return f.Name == name })
-}
-
-// sent is a field that nobody knows.
-type sent struct{ name, value string }
-
-// unknownOf is the one place that knows how intake keeps the fields that nobody knows.
-func unknownOf(raw *lead.Raw) []sent {
-	out := make([]sent, len(raw.Unknown))
-	for i, name := range raw.Unknown {
-		out[i] = sent{name: name}
-	}
-	return out
 }
 
 // valueOf is what was sent for a field, by the name that faults give it.

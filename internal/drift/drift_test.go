@@ -27,10 +27,10 @@ func TestNote_NamesEachThingThatDiffers(t *testing.T) {
 		"nothing":       {lead.Raw{Email: "a@acme.example", Fields: map[string]privacy.Text{"team_size": "1-10", "intent": "demo"}}, nil},
 		"wrong values":  {lead.Raw{Email: "nonsense", Phone: "030 1", Fields: map[string]privacy.Text{"team_size": "99-999"}}, []string{"email/format", "phone/country_code", "fields.team_size/not_an_option"}},
 		"nobody":        {lead.Raw{}, []string{"email/required"}},
-		"misspelt":      {lead.Raw{Email: "a@acme.example", Fields: map[string]privacy.Text{"team_sise": "1-10"}}, []string{"unknown/fields.team_sise"}},
+		"misspelt":      {lead.Raw{Email: "a@acme.example", Fields: map[string]privacy.Text{"team_sise": "1-10"}}, []string{"unknown/team_sise"}},
 		"too many":      {lead.Raw{Email: "a@acme.example", Unknown: manyUnknown(70)}, []string{"fields/too_many", "unknown/u0"}},
-		"a person's":    {lead.Raw{Email: "a@acme.example", Fields: map[string]privacy.Text{"Anna Kovacs": "x"}}, []string{"unknown/xxxxx.xxxxx xxxxx"}},
-		"missing email": {lead.Raw{Fields: map[string]privacy.Text{"e_mail": "a@acme.example"}}, []string{"email/required", "unknown/fields.e_mail"}},
+		"a person's":    {lead.Raw{Email: "a@acme.example", Fields: map[string]privacy.Text{"Anna Kovacs": "x"}}, []string{"unknown/xxxxx xxxxx"}},
+		"missing email": {lead.Raw{Fields: map[string]privacy.Text{"e_mail": "a@acme.example"}}, []string{"email/required", "unknown/e_mail"}},
 	} {
 		_, err := lead.Normalise(demo, c.raw)
 		got := drift.Causes(demo, &c.raw, err)
@@ -326,10 +326,10 @@ func TestResolve_IsOnRecordAndUndoneByTheNextOccurrence(t *testing.T) {
 }
 
 // manyUnknown are names that nobody knows.
-func manyUnknown(n int) []string {
-	names := make([]string, n)
+func manyUnknown(n int) []lead.UnknownField {
+	names := make([]lead.UnknownField, n)
 	for i := range names {
-		names[i] = fmt.Sprintf("u%d", i)
+		names[i] = lead.NewUnknownField(fmt.Sprintf("u%d", i), "x")
 	}
 	return names
 }

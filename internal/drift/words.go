@@ -74,7 +74,7 @@ func (g Group) like() string {
 func (g Group) Consequence() string {
 	switch g.Kind {
 	case Unknown:
-		return "Leads are taken all the same. What is in the field reaches nobody."
+		return "Leads are taken all the same. What is in the field is kept sealed for 30 days and reaches nobody."
 	case Refused:
 		return "The visitor is asked to correct it. No lead is made until they do."
 	}
@@ -95,8 +95,6 @@ func (g Group) Advice(form *lead.Form) string {
 		return "Look at the page: this is no name that a field can have, so its name is masked too. A value may stand where a name belongs."
 	case g.Cause == "email/required":
 		return "Make one of the two obligatory on the page, and check that it sends them under these names."
-	case g.Kind == Unknown && !strings.HasPrefix(name, "fields."):
-		return "If the answer matters, call the field fields." + name + " on the page and add it to the form. Otherwise take it off the page."
 	case g.Kind == Unknown:
 		return "If the answer matters, add the field to the form. Otherwise take it off the page."
 	case code == "not_an_option":

@@ -98,7 +98,7 @@ func TestDrift_OwnersLearnOfPagesThatChangeAndNoLeadIsLost(t *testing.T) {
 	for _, m := range mails {
 		all += m.Text
 	}
-	for _, want := range []string{"budget", "fields.team_sise", "team_size", "99-999", w.public + "/drift?form=demo"} {
+	for _, want := range []string{"budget", "team_sise", "team_size", "99-999", w.public + "/drift?form=demo"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the mails do not say %q", want)
 		}
