@@ -52,7 +52,7 @@ func TestDrift_PageShowsWhatIntakeNoted(t *testing.T) {
 	if groups.Length() != 5 || page.Find(`[data-testid="drift-mail-off"]`).Length() != 1 || strings.Contains(res.body, "<img src=x") || page.Find("svg.chart[aria-label]").Length() != 5 {
 		t.Errorf("%d groups in\n%s", groups.Length(), res.body)
 	}
-	for _, want := range []string{"“email” sends values that do not have the form of an address, like xxxxx", "“budget” is sent", "{name: budget, type: text}", "text/plain", "not one JSON object"} {
+	for _, want := range []string{"“email” sends values that do not have the right form, like xxxxx", "“budget” is sent", "{name: budget, type: text}", "text/plain", "not one JSON object"} {
 		if !strings.Contains(page.Text(), want) {
 			t.Errorf("the page does not say %q", want)
 		}

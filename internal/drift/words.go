@@ -25,7 +25,9 @@ var wrongValue = map[string]string{
 	"not_a_number":   "sends values that are not numbers",
 	"not_a_checkbox": "sends values that are neither yes nor no",
 	"too_long":       "sends more text than the field may hold",
-	"format":         "sends values that do not have the form of an address",
+	"format":         "sends values that do not have the right form",
+	"several":        "sends several values in one",
+	"too_short":      "sends values that are too short",
 	"country_code":   "sends phone numbers from which no country can be told",
 	"required":       "is needed and comes empty or not at all",
 }
@@ -46,8 +48,6 @@ func (g Group) Sentence() string {
 		return fmt.Sprintf("More than %d different fields that the form does not know; the rest is counted here together.", maxGroups)
 	case strings.HasPrefix(g.Cause, otherPrefix):
 		return fmt.Sprintf("More than %d different causes; the rest is counted here together.", maxGroups)
-	case g.Cause == "fields/too_many":
-		return "Submissions have more than 64 fields of their own."
 	case g.Kind == Unknown:
 		return "“" + name + "” is sent, and the form does not know it" + g.like() + "."
 	case g.Cause == "email/required":
@@ -89,7 +89,7 @@ func (g Group) Advice(form *lead.Form) string {
 		return "This form is not in the configuration any more. Take it off the page that still sends it."
 	case g.Kind == Unparseable:
 		return "Look at the script of the page: it must send an object as application/json, or an ordinary form without files."
-	case g.Cause == "fields/too_many", strings.HasPrefix(g.Cause, otherPrefix):
+	case strings.HasPrefix(g.Cause, otherPrefix):
 		return "Look at the page: it sends fields that belong to something else. If nobody knows the senders, they may be programs that try forms out."
 	case g.Kind == Unknown && !looksLikeName(name):
 		return "Look at the page: this is no name that a field can have, so its name is masked too. A value may stand where a name belongs."
