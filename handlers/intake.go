@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -18,6 +19,7 @@ import (
 type Visitors struct {
 	intake    *intake.Service
 	playbook  *playbook.Live
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -27,7 +29,7 @@ type Visitors struct {
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
-		intake: d.Intake, playbook: d.Playbook, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
+		intake: d.Intake, playbook: d.Playbook, drift: d.Drift, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
 		limit: newLimiter(d.Now),
 	}
 }
@@ -81,6 +83,7 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 	}
 	raw, err := parseAnswers(c)
 	if err != nil {
+		v.drift.NoteUnreadable(form, c.Get(fiber.HeaderContentType), err)
 		return intake.Accepted{}, err
 	}
 	if arrival.Machine != "" {
@@ -88,6 +91,7 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 	}
 	SetCorrelation(c, raw.CorrelationID)
 	done, err := v.intake.Accept(c.UserContext(), form, raw, arrival)
+	v.drift.Note(form, &raw, err)
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
 	}

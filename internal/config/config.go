@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -31,6 +32,8 @@ type Config struct {
 	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
+	SMTP           SMTP           // the server that takes our mail; not given: nothing is mailed
+	MailFrom       *mail.Address  // who our mail is from; given whenever SMTP is
 	LogLevel       slog.Level
 }
 
@@ -119,6 +122,14 @@ var settings = []setting{
 	}},
 	{"LEADLINE_OUTBOUND_ALLOW", "CIDRs of private networks that configured URLs may reach", func(c *Config, s string) (err error) {
 		c.OutboundAllow, err = parsePrefixes(s)
+		return err
+	}},
+	{"LEADLINE_SMTP_URL", "server that takes our mail: smtps://user:password@host:465 or smtp://user:password@host:587; the password may be env:NAME or secret:NAME", func(c *Config, s string) (err error) {
+		c.SMTP, err = ParseSMTP(s)
+		return err
+	}},
+	{"LEADLINE_MAIL_FROM", "who our mail is from, like Leadline <leadline@example.com>", func(c *Config, s string) (err error) {
+		c.MailFrom, err = parseMailFrom(s)
 		return err
 	}},
 	{"LEADLINE_LOG_LEVEL", "debug, info, warn or error (default info)", func(c *Config, s string) error {
@@ -221,8 +232,11 @@ func (c *Config) complete() (bad []string) {
 	if c.ErasureList == "" {
 		c.ErasureList = filepath.Join(c.DataDir, "erasures.jsonl")
 	}
+	if c.SMTP.Given() && c.MailFrom == nil {
+		bad = append(bad, "LEADLINE_MAIL_FROM: must be set with LEADLINE_SMTP_URL: mail needs a sender")
+	}
 	if !c.Production {
-		return nil
+		return bad
 	}
 	if c.PublicURL.Scheme != "https" {
 		bad = append(bad, "LEADLINE_PUBLIC_URL: must be an https address in production")

@@ -36,6 +36,7 @@ type Metrics struct {
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
+	drift           *prometheus.CounterVec
 	spool           *prometheus.CounterVec
 	shed            *prometheus.CounterVec
 	clickToAck      *prometheus.HistogramVec
@@ -83,6 +84,9 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_drift_total", Help: "Ways in which submissions differed from their form, by what became of them.",
+		}, []string{"form", "kind"}),
 		spool: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, erased meanwhile, or refused because it is full or failed.",
 		}, []string{"outcome"}),
@@ -93,7 +97,7 @@ func NewMetrics() *Metrics {
 			[]string{"form", "device", "network"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spool, m.shed, m.clickToAck,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -239,5 +243,13 @@ func (m *Metrics) Shed(class string) {
 func (m *Metrics) ClickToAck(form, device, network string, seconds float64) {
 	if m != nil {
 		m.clickToAck.WithLabelValues(form, device, network).Observe(seconds)
+	}
+}
+
+// Drift counts one way in which a submission differed from its form. form must be a form that exists; kind is refused, unknown or
+// unparseable.
+func (m *Metrics) Drift(form, kind string) {
+	if m != nil {
+		m.drift.WithLabelValues(form, kind).Inc()
 	}
 }
