@@ -55,6 +55,11 @@ func serve(ctx context.Context, c *call) error {
 		return fmt.Errorf("cannot listen on %s; choose another with LEADLINE_ADDR: %w", c.cfg.Addr, err)
 	}
 	defer func() { _ = listener.Close() }() // normally closed by the web server already
+	tls, err := c.openTLS(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer tls.close()
 
 	db, closeDB, err := c.openDatabase(ctx, log, true)
 	if err != nil {
@@ -88,7 +93,7 @@ func serve(ctx context.Context, c *call) error {
 		}
 		defer show.stop()
 	}
-	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret}, show, log)
+	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret, tls}, show, log)
 	if err != nil {
 		return err
 	}
@@ -120,6 +125,7 @@ type foundation struct {
 	ring   *keyring.Ring
 	eraser *erasure.Service
 	secret []byte
+	tls    *tlsPort // nil: none
 }
 
 // parts is everything that runs while serving.
@@ -137,6 +143,7 @@ type parts struct {
 	jobs     *jobs.Client
 	hub      *live.Hub
 	web      *web.Server
+	tls      *tlsPort // nil: none
 	trickle  func(ctx context.Context) error // nil: none
 }
 
@@ -146,7 +153,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	metrics := telemetry.NewMetrics()
 	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
 	accounts := account.NewStore(db.Gorm, c.now).WithSecret(f.secret)
-	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, trickle: show.trickle}
+	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, tls: f.tls, trickle: show.trickle}
 
 	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
 	p.playbook.UseSecrets(ring.Secrets().Lookup)
@@ -213,7 +220,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	})
 	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
-		Accounts: accounts,
+		Accounts: accounts, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
@@ -241,6 +248,10 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
 	group.Go(func() error { return p.web.Serve(listener) })
+	if p.tls != nil {
+		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) })
+		group.Go(func() error { return p.tls.run(inner) })
+	}
 	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnchors()
 	anchored := make(chan error, 1)
