@@ -143,7 +143,7 @@ type parts struct {
 	jobs     *jobs.Client
 	hub      *live.Hub
 	web      *web.Server
-	tls      *tlsPort // nil: none
+	tls      *tlsPort                        // nil: none
 	trickle  func(ctx context.Context) error // nil: none
 }
 

@@ -80,17 +80,17 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		return nil, err
 	}
 	app := fiber.New(fiber.Config{
-		Immutable:             true, // strings of a request outlive it: a submission waits for its batch
-		BodyLimit:             maxBody,
-		ReadBufferSize:        maxHeaders,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
+		Immutable:      true, // strings of a request outlive it: a submission waits for its batch
+		BodyLimit:      maxBody,
+		ReadBufferSize: maxHeaders,
+		ReadTimeout:    readTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    idleTimeout,
 		// Else the reader stops at the last boundary of a form and takes what stands behind it for another request.
 		DisablePreParseMultipartForm: true,
-		DisableStartupMessage: true,
-		CaseSensitive:         true,
-		ErrorHandler:          s.fail,
+		DisableStartupMessage:        true,
+		CaseSensitive:                true,
+		ErrorHandler:                 s.fail,
 	})
 	app.Use(s.request, s.headers, s.caught, refuseEncoded)
 	for _, r := range table {
