@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -235,4 +236,43 @@ func writeFile(t *testing.T, name string, text []byte) {
 	if err := os.WriteFile(name, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func percentile(took []time.Duration, p float64) time.Duration {
+	slices.Sort(took)
+	return took[int(float64(len(took)-1)*p)]
+}
+
+// setupTLS is setup with a TLS port, whose address it gives, and its certificate in d.
+func setupTLS(t *testing.T, d *door) (*site, string) {
+	t.Helper()
+	d.roots = x509.NewCertPool()
+	d.files = pair{filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")}
+	d.roots.AddCert(d.files.write(t, "site"))
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificates, err := web.CertificateFiles(d.files.cert, d.files.key, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	t.Cleanup(func() { // after the site has stopped
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	s := setupWith(t, config, func(deps web.Deps) (*web.Server, error) {
+		server, err := web.New(deps)
+		if err == nil {
+			go func() { done <- server.ServeTLS(web.Edge{TCP: tcp, UDP: udp, Certificates: certificates}) }()
+		}
+		return server, err
+	})
+	return s, tcp.Addr().String()
 }
