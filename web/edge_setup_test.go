@@ -52,14 +52,7 @@ func openDoor(t *testing.T, replace map[string]fiber.Handler, change ...func(*we
 	d := &door{t: t, roots: x509.NewCertPool(), log: &locked{}}
 	d.files = pair{filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")}
 	d.roots.AddCert(d.files.write(t, "first"))
-	listen := func() net.Listener {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	plain, secure := listen(), listen()
+	plain, secure := listenTCP(t), listenTCP(t)
 	udp, err := net.ListenPacket("udp", secure.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -225,6 +218,15 @@ func (d *door) said() string {
 	return d.log.buf.String()
 }
 
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 func contextWithCancel(t *testing.T) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -249,10 +251,7 @@ func setupTLS(t *testing.T, d *door) (*site, string) {
 	d.roots = x509.NewCertPool()
 	d.files = pair{filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")}
 	d.roots.AddCert(d.files.write(t, "site"))
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp := listenTCP(t)
 	udp, err := net.ListenPacket("udp", tcp.Addr().String())
 	if err != nil {
 		t.Fatal(err)
