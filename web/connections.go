@@ -173,31 +173,37 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meter keeps what Fiber's reader does not hand on: how many bytes came for the present request, and how its first line ended. One
-// goroutine at a time reads a connection and then answers, so it needs no lock.
+// meter keeps what Fiber's reader does not hand on: how many bytes came for the present request, and whether its lines are lines as the
+// standard has them. That reader joins folded lines in place, so that only here they are seen as they were sent. One goroutine at a
+// time reads a connection and then answers, so it needs no lock.
 type meter struct {
 	bytes int
-	ended bool // the first line has
-	last  byte // before what was noted last
-	bad   bool // it was empty, or ended without a carriage return
+	lines int  // that have ended
+	line  int  // bytes of the one that has not
+	last  byte // before what is noted next
+	ended bool // the empty line has come: what follows is no header
+	bad   bool // a line ended in a bare line feed or began with a space, or an empty one came first
 }
 
 func (m *meter) note(p []byte) {
 	m.bytes += len(p)
-	if m.ended || len(p) == 0 {
-		return
+	for len(p) > 0 && !m.ended && !m.bad {
+		folded := m.line == 0 && (p[0] == ' ' || p[0] == '\t')
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			m.line += len(p)
+			m.last, m.bad = p[len(p)-1], folded
+			return
+		}
+		if end > 0 {
+			m.last = p[end-1]
+		}
+		m.line += end
+		m.ended = m.line == 1 && m.last == '\r'
+		m.bad = folded || m.line == 0 || m.last != '\r' || m.ended && m.lines == 0
+		m.lines, m.line, m.last = m.lines+1, 0, '\n'
+		p = p[end+1:]
 	}
-	end := bytes.IndexByte(p, '\n')
-	if end < 0 {
-		m.last = p[len(p)-1]
-		return
-	}
-	m.ended = true
-	before := m.last
-	if end > 0 {
-		before = p[end-1]
-	}
-	m.bad = before != '\r' || m.bytes-len(p)+end < 2
 }
 
 // next starts over for the next request on the connection.

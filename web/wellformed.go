@@ -57,7 +57,8 @@ type framing struct {
 	chunked bool
 }
 
-// readFraming reads the header lines strictly. false: they are not written as the standard says.
+// readFraming reads the header lines strictly, of which the meter has seen that they are lines. false: they are not written as the
+// standard says.
 func readFraming(raw []byte) (f framing, ok bool) {
 	for len(raw) > 0 {
 		end := bytes.IndexByte(raw, '\n')
@@ -69,8 +70,8 @@ func readFraming(raw []byte) (f framing, ok bool) {
 		if len(line) == 0 {
 			return f, len(raw) == 0
 		}
-		if line[0] == ' ' || line[0] == '\t' || bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
-			return f, false // a folded line, or a character that some take for the end of one
+		if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
+			return f, false // characters that some take for the end of a line
 		}
 		name, value, found := bytes.Cut(line, []byte{':'})
 		if !found || !f.take(name, bytes.Trim(value, " \t")) {
