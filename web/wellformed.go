@@ -57,31 +57,33 @@ type framing struct {
 	chunked bool
 }
 
-// readFraming reads the header lines strictly, of which the meter has seen that they are lines. false: they are not written as the
-// standard says.
+// readFraming reads the header lines strictly, of which the meter has seen that they are lines, and Fiber's reader that they hold no
+// characters that some take for the end of one. false: they are not written as the standard says.
 func readFraming(raw []byte) (f framing, ok bool) {
 	for len(raw) > 0 {
 		end := bytes.IndexByte(raw, '\n')
-		if end < 1 || raw[end-1] != '\r' {
-			return f, false // a bare line feed
+		if end < 1 {
+			return f, false
 		}
 		line := raw[:end-1]
 		raw = raw[end+1:]
 		if len(line) == 0 {
 			return f, len(raw) == 0
 		}
-		if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
-			return f, false // characters that some take for the end of a line
-		}
-		name, value, found := bytes.Cut(line, []byte{':'})
-		if !found || !f.take(name, bytes.Trim(value, " \t")) {
+		colon := bytes.IndexByte(line, ':')
+		switch colon { // the length of the name rules most out
+		case len(fiber.HeaderHost), len(fiber.HeaderContentLength), len(fiber.HeaderTransferEncoding):
+			if !f.take(line[:colon], bytes.Trim(line[colon+1:], " \t")) {
+				return f, false
+			}
+		case -1:
 			return f, false
 		}
 	}
 	return f, true
 }
 
-// take looks at one header; its length alone rules most out.
+// take looks at one header.
 func (f *framing) take(name, value []byte) bool {
 	switch len(name) {
 	case len(fiber.HeaderHost):
