@@ -52,7 +52,7 @@ func (a *ACME) Run(ctx context.Context) error {
 	for _, domain := range a.domains {
 		go func() {
 			if _, err := a.get(&tls.ClientHelloInfo{ServerName: domain}); err != nil && ctx.Err() == nil {
-				a.log.Error("no certificate could be obtained; the name must lead to this server, and its port 443 be reachable", "domain", domain, "error", err)
+				a.log.Error("no certificate could be obtained; the name must lead to this server, and its port 443 be reachable", "host", domain, "error", err)
 			}
 		}()
 	}

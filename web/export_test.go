@@ -58,6 +58,9 @@ func NewWith(d Deps, text string, replace map[string]fiber.Handler) (*Server, er
 	})
 }
 
+// LagEvery is how long what was found about the load is good for.
+const LagEvery = lagEvery
+
 // ReadByFiber reads raw bytes as the server's listener without TLS does, and gives what its handlers would see of each request, up to
 // the first that is refused or closes the connection.
 func ReadByFiber(raw []byte) (requests []string) {
