@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -14,6 +15,9 @@ import (
 // maxConnections is how many connections are open at once, whatever they speak: far above what one process can serve, far below
 // what its memory or the system's limit of files could bear.
 const maxConnections = 20_000
+
+// acceptPause lets the system recover where a connection could not be taken.
+const acceptPause = 100 * time.Millisecond
 
 // connections counts who is connected, so that neither all together nor one address can take everything. It covers TCP and QUIC,
 // sockets of consoles included.
@@ -116,8 +120,13 @@ func (c *counted) Close() error {
 func (c *connections) accept(l net.Listener) (net.Conn, error) {
 	for {
 		conn, err := l.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil, err
+		}
+		if err != nil { // out of files, or a peer who left at once: neither is a reason to stop serving
+			c.log.Warn("a connection could not be taken", "error", err)
+			<-time.After(acceptPause)
+			continue
 		}
 		if leave, ok := c.enter(conn.RemoteAddr()); ok {
 			return &counted{Conn: conn, leave: leave}, nil

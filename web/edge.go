@@ -114,16 +114,13 @@ func newHTTP2(handler http.Handler) *http.Server {
 
 // accept takes connections and hands each, once its handshake is done, to whoever speaks its protocol.
 func (e *edge) accept() error {
-	defer e.one.Close()
-	defer e.two.Close()
+	defer e.one.close()
+	defer e.two.close()
 	for {
 		conn, err := e.connections.accept(e.tcp)
 		if err != nil {
 			e.greeting.Wait()
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
+			return nil // closed
 		}
 		e.greeting.Go(func() { e.greet(conn) })
 	}
@@ -168,7 +165,7 @@ func (e *edge) close() {
 	_ = e.tcp.Close()
 	_ = e.h2.Close()
 	e.h3.close()
-	_ = e.one.Close()
+	e.one.close()
 }
 
 // answer is where requests of all protocols come in.
