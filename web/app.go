@@ -77,8 +77,10 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		WriteTimeout:          writeTimeout,
 		IdleTimeout:           idleTimeout,
 		DisableStartupMessage: true,
-		CaseSensitive:         true,
-		ErrorHandler:          s.fail,
+		// Bodies stay as they came: signatures are checked over them, and they are kept as evidence.
+		DisablePreParseMultipartForm: true,
+		CaseSensitive:                true,
+		ErrorHandler:                 s.fail,
 	})
 	app.Use(s.request, s.headers, s.caught, refuseEncoded)
 	behind := d.Behind

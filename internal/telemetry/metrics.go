@@ -23,6 +23,7 @@ type Metrics struct {
 
 	intakeTotal     *prometheus.CounterVec
 	intakeSeconds   prometheus.Histogram
+	signature       *prometheus.CounterVec
 	commitBatch     prometheus.Histogram
 	submitToConsole prometheus.Histogram
 	submitToCRM     *prometheus.HistogramVec
@@ -51,6 +52,9 @@ func NewMetrics() *Metrics {
 			Name: "leadline_intake_total", Help: "Form submissions by form and outcome.",
 		}, []string{"form", "outcome"}),
 		intakeSeconds: prometheus.NewHistogram(seconds("leadline_intake_seconds", "From the request read to the answer.", secondsBuckets)),
+		signature: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_intake_signature_total", Help: "Signed submissions: accepted, refused, throttled, or refused while a client's key cannot be used (unusable).",
+		}, []string{"outcome"}),
 		commitBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "leadline_commit_batch_size", Help: "Submissions made durable by one commit.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
 		}),
@@ -88,7 +92,7 @@ func NewMetrics() *Metrics {
 		clickToAck: prometheus.NewHistogramVec(seconds("leadline_click_to_ack_seconds", "From the click on Submit to our answer, as visitors' browsers measured it.", secondsBuckets),
 			[]string{"form", "device", "network"}),
 	}
-	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
+	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
 		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -109,6 +113,21 @@ func (m *Metrics) Intake(form, outcome string, seconds float64) {
 	}
 	m.intakeTotal.WithLabelValues(form, outcome).Inc()
 	m.intakeSeconds.Observe(seconds)
+}
+
+// The outcomes that Signature counts.
+const (
+	SignatureAccepted  = "accepted"
+	SignatureRefused   = "refused"
+	SignatureThrottled = "throttled"
+	SignatureUnusable  = "unusable" // refused, and one of the form's clients has a key that cannot be used
+)
+
+// Signature counts a submission that came with a signature, or a part of one.
+func (m *Metrics) Signature(outcome string) {
+	if m != nil {
+		m.signature.WithLabelValues(outcome).Inc()
+	}
 }
 
 // CommitBatch notes how many submissions one commit took.
