@@ -62,7 +62,8 @@ func FuzzPhone(f *testing.F) {
 			t.Fatalf("%q is not stable: %q %+v", got, again, wrong)
 		}
 		written := narrow(line(s))
-		if end := got[len(got)-4:]; !strings.Contains(dialDigits(written), end) && !strings.Contains(spelled(strings.TrimLeft(written, " .:()-/")), end) {
+		start := max(0, strings.IndexAny(written, "+0123456789"))
+		if end := got[len(got)-4:]; !strings.Contains(dialDigits(written), end) && !strings.Contains(spelled(written[start:]), end) {
 			t.Fatalf("%+q becomes %q, which nobody wrote", s, got)
 		}
 	})
@@ -90,7 +91,7 @@ func FuzzPlace(f *testing.F) {
 		if again := postalCode(p, code); again != p {
 			t.Fatalf("%+q in %q becomes %+q, and that %+q", postal, code, p, again)
 		}
-		if sent := strings.ReplaceAll(lettersOf(strings.ToUpper(narrow(line(postal)))), "ー", ""); len(sent) < maxOther && !strings.HasSuffix(sent, strings.ReplaceAll(lettersOf(p), "ー", "")) {
+		if sent := strings.ReplaceAll(lettersOf(strings.ToUpper(narrow(line(postal)))), "ー", ""); len(line(postal)) < maxOther && !strings.HasSuffix(sent, strings.ReplaceAll(lettersOf(p), "ー", "")) {
 			t.Fatalf("%+q in %q becomes %+q", postal, code, p)
 		}
 		if z := timezone(zone); z != "" {
