@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,17 +22,21 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/audit"
 	"leadline/internal/crm"
+	"leadline/internal/demo"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/erasure"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/live"
+	"leadline/internal/mail"
 	"leadline/internal/notify"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
+	"leadline/internal/privacy"
 	"leadline/internal/rep"
 	"leadline/internal/spool"
 	"leadline/internal/telemetry"
@@ -110,6 +115,33 @@ func (c *call) eraser(db *postgres.DB, secret []byte, log *slog.Logger) *erasure
 	return erasure.New(erasure.Options{DB: db, Secret: secret, List: c.cfg.ErasureList, TableOf: erasure.Tables(db), Log: log})
 }
 
+// mailSender makes the part that sends mail: by the configured server, else in the demo by the sandbox's, else by none.
+func (c *call) mailSender(ring *keyring.Ring, show demoShow) *mail.Sender {
+	o := mail.Options{Server: c.cfg.SMTP, From: c.cfg.MailFrom, Now: c.now, Password: c.smtpPassword(ring)}
+	if !o.Server.Given() && show.on {
+		o.Server, o.From, o.Password = show.smtp, &netmail.Address{Name: "Leadline", Address: demo.MailFrom}, nil
+	}
+	return mail.New(o)
+}
+
+// smtpPassword resolves the reference that the setting may be, each time that it is asked.
+func (c *call) smtpPassword(ring *keyring.Ring) func(ctx context.Context) (privacy.Secret, error) {
+	given := string(c.cfg.SMTP.Password)
+	return func(ctx context.Context) (privacy.Secret, error) {
+		if name, ok := strings.CutPrefix(given, "secret:"); ok {
+			return ring.Secrets().Lookup(ctx, name)
+		}
+		if name, ok := strings.CutPrefix(given, "env:"); ok {
+			value, set := c.env(name)
+			if !set {
+				return "", fmt.Errorf("the environment variable with the mail server's password is not set")
+			}
+			return privacy.Secret(value), nil
+		}
+		return privacy.Secret(given), nil
+	}
+}
+
 // setupLink is the link for the first admin; empty when there is one.
 func (c *call) setupLink(ctx context.Context, db *postgres.DB) (string, error) {
 	token, needed, err := account.NewStore(db.Gorm, c.now).SetupLink(ctx)
@@ -142,6 +174,7 @@ type parts struct {
 	dispatch *dispatch.Service
 	writer   *crm.Writer
 	notify   *notify.Service
+	drift    *drift.Service
 	jobs     *jobs.Client
 	hub      *live.Hub
 	web      *web.Server
@@ -198,7 +231,14 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	if err != nil {
 		return nil, err
 	}
-	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {
+	p.drift = drift.NewService(drift.Options{
+		DB: db, Forms: func() map[string]*lead.Form { return p.playbook.Current().Forms }, Mail: c.mailSender(ring, show),
+		Enqueue: func(ctx context.Context, tx pgx.Tx, mailID int64) error {
+			return p.jobs.EnqueueDriftMail(ctx, tx, mailID)
+		},
+		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, Metrics: metrics,
+	})
+	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Drift: p.drift, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
 
@@ -232,7 +272,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		Accounts: accounts, Behind: p.intake.Delay, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
-			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Drift: p.drift, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 			Audit:    handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
@@ -246,7 +286,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"leadline/internal/account"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/live"
@@ -33,6 +34,7 @@ type Console struct {
 	accounts  *account.Store
 	hub       *live.Hub
 	db        *postgres.DB
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -44,7 +46,7 @@ type Console struct {
 // NewConsole takes what the console needs.
 func NewConsole(d Deps) *Console {
 	return &Console{
-		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB,
+		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB, drift: d.Drift,
 		metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now, log: d.Log,
 	}
 }
@@ -151,7 +153,7 @@ func (h *Console) meta(c *fiber.Ctx, title, use string, me *rep.Rep) views.PageM
 		p.Presence = &shown
 		now = now.In(zone(me.Timezone))
 	}
-	return views.PageMeta{Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May}
+	return views.PageMeta{Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, Drift: h.drift.Open(), May: GrantOf(c).May}
 }
 
 func presenceView(r rep.Rep) views.Presence {

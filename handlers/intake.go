@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -18,6 +19,7 @@ import (
 type Visitors struct {
 	intake    *intake.Service
 	playbook  *playbook.Live
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -27,7 +29,7 @@ type Visitors struct {
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
-		intake: d.Intake, playbook: d.Playbook, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
+		intake: d.Intake, playbook: d.Playbook, drift: d.Drift, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
 		limit: newLimiter(d.Now),
 	}
 }
@@ -55,7 +57,7 @@ type next struct {
 func (v *Visitors) Submit(c *fiber.Ctx) error {
 	started, label := v.now(), "unknown"
 	outcome := "created"
-	form, err := v.form(c)
+	form, err := v.named(c)
 	if err == nil {
 		label = form.Slug
 		var done intake.Accepted
@@ -75,17 +77,26 @@ func (v *Visitors) Submit(c *fiber.Ctx) error {
 
 // submit parses, stores and answers.
 func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error) {
-	if err := v.limit.take(form, AddressOf(c)); err != nil {
+	arrival, err := v.admit(c, form)
+	if err != nil {
 		return intake.Accepted{}, err
 	}
 	raw, err := parseAnswers(c)
 	if err != nil {
+		v.drift.NoteUnreadable(form, c.Get(fiber.HeaderContentType), err)
 		return intake.Accepted{}, err
 	}
+	if arrival.Machine != "" {
+		raw.ClientKey = machineKey(c, arrival)
+	}
 	SetCorrelation(c, raw.CorrelationID)
-	done, err := v.intake.Accept(c.UserContext(), form, raw, lead.Arrival{})
+	done, err := v.intake.Accept(c.UserContext(), form, raw, arrival)
+	v.drift.Note(form, &raw, err)
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
+	}
+	if arrival.Machine != "" && done.Replayed {
+		c.Set("Idempotent-Replayed", "true")
 	}
 	return done, v.answer(c, form, done)
 }
@@ -143,11 +154,20 @@ func (v *Visitors) failed(c *fiber.Ctx, form *lead.Form, err error) error {
 
 // form finds the form that the address names and settles whether the page that calls may.
 func (v *Visitors) form(c *fiber.Ctx) (*lead.Form, error) {
+	form, err := v.named(c)
+	if err != nil {
+		return nil, err
+	}
+	return form, v.allowOrigin(c, form)
+}
+
+// named finds the form that the address names.
+func (v *Visitors) named(c *fiber.Ctx) (*lead.Form, error) {
 	form := v.playbook.Current().Forms[c.Params("slug")]
 	if form == nil || form.Paused {
 		return nil, fault.New(fault.NotFound, "There is no form at this address, or it is not taking answers now.")
 	}
-	return form, v.allowOrigin(c, form)
+	return form, nil
 }
 
 // submission finds the submission that a receipt in the Authorization header opens; it must be the one in the address.

@@ -87,7 +87,8 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		ReadTimeout:    readTimeout,
 		WriteTimeout:   writeTimeout,
 		IdleTimeout:    idleTimeout,
-		// Else the reader stops at the last boundary of a form and takes what stands behind it for another request.
+		// Bodies stay as they came: signatures are checked over them, and they are kept as evidence. And the reader would stop at the last
+		// boundary of a form, and take what stands behind it for another request.
 		DisablePreParseMultipartForm: true,
 		DisableStartupMessage:        true,
 		CaseSensitive:                true,

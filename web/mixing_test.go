@@ -127,7 +127,7 @@ func sendMany(t *testing.T, client *http.Client, to string, n int, formats ...in
 // again while submissions wait, so that a string which was not copied becomes somebody else's.
 func TestIntake_NeverMixesConcurrentSubmissions(t *testing.T) {
 	s := setup(t)
-	n, start := size(6000, 1_000_000), time.Now()
+	n, start := size(4000, 1_000_000), time.Now()
 	sendMany(t, s.client, s.url+leads, n, 0, 1, 2)
 	took := time.Since(start)
 	rows, err := s.db.Jobs.Query(t.Context(), `

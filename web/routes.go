@@ -58,6 +58,7 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
+		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},
 
 		// Machines that watch
 		{post, "/csp-report", newReports(s).Accept},

@@ -43,7 +43,7 @@ type bench struct {
 func newBench(ctx context.Context, s settings, p plan, progress io.Writer) (*bench, error) {
 	b := &bench{settings: s, plan: p, progress: progress, began: time.Now()}
 	if err := b.prepare(ctx); err != nil {
-		b.close()
+		b.close(ctx)
 		return nil, err
 	}
 	return b, nil
@@ -140,9 +140,9 @@ func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.progress, "%6.1fs  "+format+"\n", append([]any{time.Since(b.began).Seconds()}, args...)...)
 }
 
-// close ends the server and removes what was made.
-func (b *bench) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+// close ends the server and removes what was made, also when the context has ended.
+func (b *bench) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	var err error
 	if b.admin != nil {

@@ -27,7 +27,7 @@ func TestMeasure_EveryRowAddsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.close()
+	defer b.close(t.Context())
 	got, err := b.measure(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -87,9 +87,9 @@ func assembleCapture(ctx context.Context, db *postgres.DB, address string) (*int
 		return nil, nil, fmt.Errorf("read the own address: %w", err)
 	}
 	metrics, accounts := telemetry.NewMetrics(), account.NewStore(db.Gorm, time.Now).WithSecret(secret)
-	service := intake.New(intake.Options{DB: db, Secret: secret, Seal: ring.Envelope, Node: 1, Now: time.Now, Log: log, BatchCommitted: metrics.CommitBatch})
+	service := intake.New(intake.Options{DB: db, Secret: secret, Seal: ring.Envelope, Node: 1, Now: time.Now, Log: log, BatchCommitted: metrics.CommitBatch, Metrics: metrics})
 	server, err := web.New(web.Deps{ //nolint:contextcheck // requests bring their own
-		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: accounts,
+		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: accounts, Behind: service.Delay,
 		Handlers: handlers.Deps{
 			DB: db, Intake: service, Dispatch: dispatch.New(dispatch.Options{DB: db, Now: time.Now}), Leads: lead.NewStore(db.Gorm), Reps: rep.NewStore(db.Gorm),
 			Playbook: live, Accounts: accounts, Metrics: metrics, PublicURL: address, Now: time.Now, Log: log,

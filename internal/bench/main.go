@@ -86,7 +86,7 @@ func run(ctx context.Context, stdout, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer b.close(ctx)
 	result, err := b.measure(ctx)
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func playNaive(ctx context.Context, args []string) error {
 		return fmt.Errorf("open River: %w", err)
 	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true, Immutable: true})
-	app.Post("/v1/forms/:slug/leads", func(c *fiber.Ctx) error {
+	app.Post("/v1/forms/:slug/leads", func(c *fiber.Ctx) error { //nolint:contextcheck // requests bring their own
 		var post naivePost
 		if err := json.Unmarshal(c.Body(), &post); err != nil {
 			return fiber.ErrBadRequest

@@ -13,6 +13,9 @@ import (
 // benchForm is the form that leads are sent to.
 const benchForm = "bench"
 
+// crmSlots is how many calls each server may have in flight: the default would bound the pipeline at 800 writes a second and server.
+const crmSlots = 512
+
 // members is the number of reps of each pool.
 const members = 5
 
@@ -48,7 +51,7 @@ func playbookText(crm string) string {
 	}
 	b.WriteString("  - {name: Everything else, band: default, when: {}, then: {pool: states}}\n")
 	if crm != "" {
-		b.WriteString("connections:\n  - {slug: crm, kind: webhook, base_url: \"" + crm + "/webhook\", secret: \"env:BENCH_WEBHOOK_SECRET\"}\n")
+		b.WriteString("connections:\n  - {slug: crm, kind: webhook, base_url: \"" + crm + "/webhook\", secret: \"env:BENCH_WEBHOOK_SECRET\", slots: " + fmt.Sprint(crmSlots) + "}\n")
 	}
 	return b.String()
 }

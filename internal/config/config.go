@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -32,6 +33,8 @@ type Config struct {
 	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
+	SMTP           SMTP           // the server that takes our mail; not given: nothing is mailed
+	MailFrom       *mail.Address  // who our mail is from; given whenever SMTP is
 	TLS            TLS            // the port for TLS; Addr empty: none
 	Connections    int            // open at once, all together; 0: the server's own limit
 	PerAddress     int            // open at once from one address; 0: no limit
@@ -160,6 +163,14 @@ var settings = []setting{
 		c.OutboundAllow, err = parsePrefixes(s)
 		return err
 	}},
+	{"LEADLINE_SMTP_URL", "server that takes our mail: smtps://user:password@host:465 or smtp://user:password@host:587; the password may be env:NAME or secret:NAME", func(c *Config, s string) (err error) {
+		c.SMTP, err = ParseSMTP(s)
+		return err
+	}},
+	{"LEADLINE_MAIL_FROM", "who our mail is from, like Leadline <leadline@example.com>", func(c *Config, s string) (err error) {
+		c.MailFrom, err = parseMailFrom(s)
+		return err
+	}},
 	{"LEADLINE_LOG_LEVEL", "debug, info, warn or error (default info)", func(c *Config, s string) error {
 		if err := c.LogLevel.UnmarshalText([]byte(s)); err != nil {
 			return fmt.Errorf("give debug, info, warn or error")
@@ -256,6 +267,9 @@ func (c *Config) complete() (bad []string) {
 	}
 	if c.ErasureList == "" {
 		c.ErasureList = filepath.Join(c.DataDir, "erasures.jsonl")
+	}
+	if c.SMTP.Given() && c.MailFrom == nil {
+		bad = append(bad, "LEADLINE_MAIL_FROM: must be set with LEADLINE_SMTP_URL: mail needs a sender")
 	}
 	if !c.Production {
 		return bad

@@ -82,7 +82,11 @@ func (s *Service) amend(ctx context.Context, c change) error {
 		if err != nil {
 			return err
 		}
-		if !target.alias {
+		if target.alias {
+			if err := s.refuseOther(ctx, tx, target, c); err != nil {
+				return err
+			}
+		} else {
 			changed, err := target.apply(ctx, tx, c)
 			if err != nil || !changed {
 				return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,25 +11,10 @@ import (
 // deadlocks is how many there were in this database. Sessions tell late, at the latest when they end: the writers must have stopped.
 func (b *bench) deadlocks() int {
 	b.t.Helper()
-	b.eventually("the writers' sessions to end", func() bool {
+	eventually(b.t, "the writers' sessions to end", func() bool {
 		return b.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE '%intake%'`) == 0
 	})
 	return b.count(`SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()`)
-}
-
-// eventually waits for a condition.
-func (b *bench) eventually(what string, condition func() bool) {
-	b.t.Helper()
-	limit, tick := time.NewTimer(20*time.Second), time.NewTicker(2*time.Millisecond)
-	defer limit.Stop()
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-limit.C:
-			b.t.Fatalf("waited in vain for %s", what)
-		case <-tick.C:
-		}
-	}
 }
 
 // TestControls_BatchesInDifferentOrdersDeadlockAndAreCounted shows what the sorting of batches is for, and that its absence would be

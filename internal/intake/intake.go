@@ -136,7 +136,8 @@ type Accepted struct {
 	SubmissionID  uuid.UUID // what the visitor is told as lead_id: own to this submission (to its first sending, for a replay)
 	LeadID        uuid.UUID // the lead it made or joined
 	CorrelationID string
-	Duplicate     bool // a replay of the same key
+	Duplicate     bool // no new lead: a replay of the same key or, for a machine client, a person whom it has sent already
+	Replayed      bool // a replay of the same key
 	AcceptedAt    time.Time
 }
 
@@ -146,6 +147,9 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arr
 	sub, err := s.identified(form, raw, arrival)
 	if err != nil {
 		return Accepted{}, err
+	}
+	if arrival.Machine != "" {
+		return s.acceptSigned(ctx, &sub)
 	}
 	return s.store(ctx, &sub)
 }

@@ -90,7 +90,7 @@ func TestLedger_WhoWaitsForARolledBackKeyGetsIt(t *testing.T) {
 			got, err := b.Accept(context.Background(), demo, leadRaw(try, key(try)), lead.Arrival{})
 			answer <- result{got, err}
 		}()
-		b.eventually("a writer that waits for the key", func() bool {
+		eventually(t, "a writer that waits for the key", func() bool {
 			return len(answer) > 0 || b.count(`SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 				WHERE a.datname = current_database() AND a.application_name LIKE '%intake%' AND NOT l.granted`) > 0
 		})

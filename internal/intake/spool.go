@@ -107,7 +107,10 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 		s.Metrics.Spool("erased")
 		return nil
 	}
-	done, err := s.commit(ctx, sub)
+	var done outcome
+	if err = s.bind(ctx, sub); err == nil {
+		done, err = s.commit(ctx, sub)
+	}
 	if err == nil && done.amends {
 		err = s.amend(ctx, change{submission: done.SubmissionID, sub: sub, resent: true, spooled: true})
 	}

@@ -58,7 +58,7 @@ func (b *bench) spool(dir string) *spool.Spool {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !cond(); <-time.After(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -250,4 +250,29 @@ func TestAccept_AFullSpoolRefusesAndKeepsWhatItHas(t *testing.T) {
 	}
 	back()
 	eventually(t, "what was kept to be stored", func() bool { return b.count(`SELECT count(*) FROM lead`) >= kept })
+}
+
+// TestSpool_AForeignKeyIsSpooledAsItWasSent lets callers leave at once while a writer finds that their keys are others'. What they sent
+// is spooled as they sent it, and it counts once, whoever was faster.
+func TestSpool_AForeignKeyIsSpooledAsItWasSent(t *testing.T) {
+	b := newBench(t)
+	box := b.spool(t.TempDir())
+	b.Service, b.stop = b.start(func(o *intake.Options) { o.Spool = box })
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	const people = 100
+	var all sync.WaitGroup
+	for p := range people {
+		b.accept(leadRaw(p, key(p)))
+		all.Go(func() {
+			if _, err := b.Accept(gone, demo, leadRaw(people+p, key(p)), lead.Arrival{}); err != nil && code(err) != "spooled" {
+				t.Errorf("person %d: %v", people+p, err)
+			}
+		})
+	}
+	all.Wait()
+	eventually(t, "the spool to be empty", func() bool { n, _ := box.Waiting(); return n == 0 })
+	if leads, touches := b.count(`SELECT count(*) FROM lead`), b.count(`SELECT count(*) FROM touch`); leads != 2*people || touches != 0 {
+		t.Errorf("%d leads and %d touches of %d people", leads, touches, 2*people)
+	}
 }

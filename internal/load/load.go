@@ -138,14 +138,14 @@ func closed(ctx context.Context, o Options, start time.Time, people *people, res
 	)
 	next.Store(int64(o.First))
 	for i := range o.Connections {
-		senders.Go(func() { //nolint:contextcheck // a cancelled run still waits for the answers it is owed
+		senders.Go(func() {
 			c := newConn(o, i)
 			defer c.close()
 			var body []byte
 			for ctx.Err() == nil && o.Now().Sub(start) < o.Duration {
 				n := int(next.Add(1)) - 1
 				body = people.body(body[:0], n)
-				result.add(c.send(body, people.key(n), o.Now()))
+				result.add(c.send(body, people.key(n), o.Now())) //nolint:contextcheck // a cancelled run still waits for the answers it is owed
 			}
 		})
 	}
