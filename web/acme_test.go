@@ -279,7 +279,7 @@ func TestACME_ObtainsACertificateAndKeepsIt(t *testing.T) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if a.orders != 1 {
-				t.Errorf("%d orders for one certificate\n%s", a.orders, log.buf.String())
+				t.Errorf("%d orders for one certificate\n%s", a.orders, log.text())
 			}
 			kept, err := os.ReadDir(dir)
 			if err != nil {
@@ -290,8 +290,8 @@ func TestACME_ObtainsACertificateAndKeepsIt(t *testing.T) {
 					t.Errorf("others may read %s: %v %v", file.Name(), info.Mode(), err)
 				}
 			}
-			if strings.Contains(log.buf.String(), "could be obtained") {
-				t.Errorf("the log says %s", log.buf.String())
+			if said := log.text(); strings.Contains(said, "could be obtained") {
+				t.Errorf("the log says %s", said)
 			}
 		})
 	}
