@@ -31,6 +31,7 @@ type Config struct {
 	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
+	ReputationDir  string         // lists of addresses and domains to allow or deny; empty: none
 	LogLevel       slog.Level
 }
 
@@ -119,6 +120,11 @@ var settings = []setting{
 	}},
 	{"LEADLINE_OUTBOUND_ALLOW", "CIDRs of private networks that configured URLs may reach", func(c *Config, s string) (err error) {
 		c.OutboundAllow, err = parsePrefixes(s)
+		return err
+	}},
+	{"LEADLINE_REPUTATION_DIR", "directory with lists of addresses and e-mail domains: deny*.txt, allow*.txt", func(c *Config, s string) error {
+		dir, err := filepath.Abs(s)
+		c.ReputationDir = dir
 		return err
 	}},
 	{"LEADLINE_LOG_LEVEL", "debug, info, warn or error (default info)", func(c *Config, s string) error {

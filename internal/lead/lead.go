@@ -149,6 +149,7 @@ type Trap struct {
 type Arrival struct {
 	Machine string   // slug of the machine client that signed it; empty: a browser, or a program that signs nothing
 	Held    []string // reasons to hold it for review; none: it goes on
+	Score   int      // with Held: how much speaks against it, 1 to 100
 }
 
 // Submission is a normalised, valid Raw with its identity, ready to be made durable.
