@@ -58,6 +58,7 @@ type Options struct {
 type Service struct {
 	Options
 	queue chan *waiting
+	turns turns
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
@@ -136,22 +137,36 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arr
 func (s *Service) store(ctx context.Context, sub *lead.Submission) (Accepted, error) {
 	ctx, cancel := context.WithTimeout(ctx, callerLimit)
 	defer cancel()
-	payload, err := s.sealed(ctx, sub.ID, sub, uuid.Nil) // here, where callers work side by side: a writer has better things to do
+	o, err := s.queued(ctx, sub)
 	if err != nil {
 		return Accepted{}, err
 	}
+	if o.amends {
+		return s.correct(ctx, sub, o.Accepted)
+	}
+	return o.Accepted, o.err
+}
+
+// queued passes a submission through the queue, when it is this person's turn.
+func (s *Service) queued(ctx context.Context, sub *lead.Submission) (outcome, error) {
+	done, err := s.turns.take(ctx, sub.Fingerprint)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer done()
+	payload, err := s.sealed(ctx, sub.ID, sub, uuid.Nil) // here, where callers work side by side: a writer has better things to do
+	if err != nil {
+		return outcome{}, err
+	}
 	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1)}
 	if err := s.enqueue(w); err != nil {
-		return Accepted{}, err
+		return outcome{}, err
 	}
 	select {
 	case o := <-w.done:
-		if o.amends {
-			return s.correct(ctx, sub, o.Accepted)
-		}
-		return o.Accepted, o.err
+		return o, nil
 	case <-ctx.Done():
-		return Accepted{}, unknownOutcome(ctx.Err())
+		return outcome{}, unknownOutcome(ctx.Err())
 	}
 }
 

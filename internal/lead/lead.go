@@ -29,6 +29,9 @@ const (
 	StageQuarantined  Stage = "quarantined"
 )
 
+// DispositionSpam is that of a held lead which somebody looked at and discarded.
+const DispositionSpam = "spam"
+
 // CRMState is what the CRMs know of a lead; with several connections the least finished wins.
 type CRMState string
 
