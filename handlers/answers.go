@@ -161,6 +161,12 @@ func setStandard(raw *lead.Raw, name, text string) {
 		raw.ClientKey = text
 	case "correlation_id":
 		raw.CorrelationID = text
+	case tokenInput:
+		raw.Trap.Token = text
+	case solutionInput:
+		raw.Trap.Solution = text
+	case hiddenInputs[0], hiddenInputs[1]:
+		raw.Trap.Honey += text
 	default:
 		unknown(raw, name)
 	}

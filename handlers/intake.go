@@ -11,6 +11,7 @@ import (
 	"leadline/internal/intake"
 	"leadline/internal/lead"
 	"leadline/internal/playbook"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 )
 
@@ -21,14 +22,14 @@ type Visitors struct {
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
-	limit     *limiter
+	spam      *spam.Guard
 }
 
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
 		intake: d.Intake, playbook: d.Playbook, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
-		limit: newLimiter(d.Now),
+		spam: d.Spam,
 	}
 }
 
@@ -75,15 +76,16 @@ func (v *Visitors) Submit(c *fiber.Ctx) error {
 
 // submit parses, stores and answers.
 func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error) {
-	if err := v.limit.take(form, AddressOf(c)); err != nil {
-		return intake.Accepted{}, err
-	}
 	raw, err := parseAnswers(c)
 	if err != nil {
 		return intake.Accepted{}, err
 	}
 	SetCorrelation(c, raw.CorrelationID)
-	done, err := v.intake.Accept(c.UserContext(), form, raw, lead.Arrival{})
+	var arrival lead.Arrival
+	if err := v.screen(c, form, &raw, &arrival); err != nil {
+		return intake.Accepted{}, &refused{raw: raw, err: err}
+	}
+	done, err := v.intake.Accept(c.UserContext(), form, raw, arrival)
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
 	}

@@ -39,6 +39,8 @@ var expired = []struct{ table, sql string }{
 		AND expires_at < statement_timestamp() - interval '1 day'`},
 	{"setup_link", `DELETE FROM setup_link WHERE token_hash = ANY(ARRAY(SELECT token_hash FROM setup_link WHERE expires_at < statement_timestamp() - interval '1 day' LIMIT $1))
 		AND expires_at < statement_timestamp() - interval '1 day'`},
+	// A proof that has run out is refused by its own time.
+	{"spent_proof", `DELETE FROM spent_proof WHERE proof = ANY(ARRAY(SELECT proof FROM spent_proof WHERE expires_at < statement_timestamp() ORDER BY expires_at LIMIT $1))`},
 	// Who looked, and why, stays in the audit chain. The key is a UUIDv7.
 	{"reveal", `DELETE FROM reveal WHERE id = ANY(ARRAY(SELECT id FROM reveal WHERE id < ` + monthAgo + ` ORDER BY id LIMIT $1))`},
 }

@@ -25,6 +25,6 @@ CREATE INDEX spent_proof_expires ON spent_proof (expires_at);
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_reporting') THEN
-        GRANT SELECT ON hold TO leadline_reporting;
+        GRANT SELECT (lead_id, form, score, reasons, state, at, settled_at) ON hold TO leadline_reporting;
     END IF;
 END $$;

@@ -35,6 +35,7 @@ type Metrics struct {
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
+	spam            *prometheus.CounterVec
 }
 
 // NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
@@ -76,9 +77,12 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		spam: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_spam_total", Help: "Submissions by form and what was decided about them at the door: accept, hold, challenge.",
+		}, []string{"form", "verdict"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spam,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -98,6 +102,13 @@ func (m *Metrics) Intake(form, outcome string, seconds float64) {
 	}
 	m.intakeTotal.WithLabelValues(form, outcome).Inc()
 	m.intakeSeconds.Observe(seconds)
+}
+
+// Spam counts one verdict at the door. form must be a form that exists.
+func (m *Metrics) Spam(form, verdict string) {
+	if m != nil {
+		m.spam.WithLabelValues(form, verdict).Inc()
+	}
 }
 
 // CommitBatch notes how many submissions one commit took.
