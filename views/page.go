@@ -16,6 +16,7 @@ type PageMeta struct {
 	Live   string // how the page uses the live stream: "console", "lead", or empty for not at all
 	Theme  string // light, dark, or empty: follow the system
 	Now    time.Time
+	Held   int // leads that wait for review, up to a thousand; the shell names the number
 
 	// May tells whether the person may use a route, named like "GET /audit": the shell shows no way to what would be refused. Nil: may
 	// not.

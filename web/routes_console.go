@@ -10,6 +10,7 @@ import (
 func (s *server) consoleRoutes() []route {
 	console := handlers.NewConsole(s.Handlers)
 	record := handlers.NewAudit(s.Handlers)
+	held := handlers.NewHeld(s.Handlers)
 	const get, post = fiber.MethodGet, fiber.MethodPost
 	return []route{
 		{get, "/", toConsole},
@@ -24,6 +25,10 @@ func (s *server) consoleRoutes() []route {
 		{post, "/leads/:id/reveal", console.Reveal},
 		{post, "/live/next", console.Next},
 		{post, "/me/presence", console.Presence},
+		{get, "/held", held.Page},
+		{post, "/held/release", held.Release},
+		{post, "/held/discard", held.Discard},
+		{post, "/held/restore", held.Restore},
 		{get, "/audit", record.Page},
 		{post, "/audit.csv", record.Export},
 		{post, "/audit/verify", record.Check},
