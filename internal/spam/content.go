@@ -32,6 +32,9 @@ const (
 	mostRead  = 4096
 )
 
+// linkPoints are what links count, by their number.
+var linkPoints = [mostLinks + 1]int{0, 5, 10, 45}
+
 // content judges what people wrote. Which script they write in says nothing.
 func content(s *score, raw *lead.Raw) {
 	name, company, notes := raw.Name.Plain(), raw.Company.Plain(), raw.Notes.Plain()
@@ -55,7 +58,9 @@ func content(s *score, raw *lead.Raw) {
 			phrases += countWords(low)
 		}
 	}
-	s.add(Links, min(links, mostLinks))
+	if links > 0 { // people paste one or two
+		s.addPoints(Links, linkPoints[min(links, mostLinks)])
+	}
 	s.add(SpamWords, min(phrases, mostWords))
 	if markup {
 		s.add(Markup, 1)

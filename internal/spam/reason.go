@@ -32,9 +32,9 @@ const (
 var weights = map[Reason]int{
 	HiddenField: 100, ForgedToken: 85, ReusedToken: 60, TooFast: 40, OldPage: 10, NoToken: 10,
 	Denied: 100, Disposable: 40,
-	Links: 20, Markup: 60, SpamWords: 25, SameText: 15, Gibberish: 20,
+	Markup: 60, SpamWords: 25, SameText: 15, Gibberish: 20,
 	BusyAddress: 20, BusyNetwork: 30, Rotating: 45, SamePerson: 40,
-	Unproven: 0, UncheckedPoW: 0,
+	Links: 0, Unproven: 0, UncheckedPoW: 0, // links by their number, the others by what they came with
 }
 
 const (
@@ -64,6 +64,10 @@ func (s *score) add(r Reason, times int) {
 	if times < 1 {
 		return
 	}
-	s.sum = min(mostSure, s.sum+times*weights[r])
+	s.addPoints(r, times*weights[r])
+}
+
+func (s *score) addPoints(r Reason, points int) {
+	s.sum = min(mostSure, s.sum+points)
 	s.reasons = append(s.reasons, r)
 }
