@@ -73,7 +73,7 @@ func (s *Store) settle(ctx context.Context, scope lead.Scope, ids []uuid.UUID, d
 			return err
 		}
 		err = tx.Exec(`UPDATE hold SET state = @to, settled_at = CASE WHEN @to = 'open' THEN NULL ELSE clock_timestamp() END,
-			settled_by = CASE WHEN @to = 'open' THEN NULL ELSE @by::uuid END WHERE lead_id IN @ids`, names).Error
+			settled_by = CASE WHEN @to = 'open' THEN NULL ELSE CAST(@by AS uuid) END WHERE lead_id IN @ids`, names).Error
 		if err != nil {
 			return err
 		}
@@ -82,8 +82,8 @@ func (s *Store) settle(ctx context.Context, scope lead.Scope, ids []uuid.UUID, d
 				return err
 			}
 		}
-		return tx.Exec(`SELECT append_events(array_agg(id), array_agg(@kind::text), array_agg(pool), array_agg(NULL::uuid), array_agg(attempt),
-			array_agg(jsonb_build_object('account', @by::uuid))) FROM lead WHERE id IN @ids`, names).Error
+		return tx.Exec(`SELECT append_events(array_agg(id), array_agg(CAST(@kind AS text)), array_agg(pool), array_agg(NULL::uuid), array_agg(attempt),
+			array_agg(jsonb_build_object('account', CAST(@by AS uuid)))) FROM lead WHERE id IN @ids`, names).Error
 	})
 	if err != nil {
 		return 0, fmt.Errorf("settle %d held leads: %w", len(ids), err)

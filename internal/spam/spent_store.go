@@ -2,6 +2,7 @@ package spam
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -22,8 +23,9 @@ func (s *SpentStore) Spend(ctx context.Context, proof, holder []byte, until time
 	ctx, cancel := context.WithTimeout(ctx, spendWait)
 	defer cancel()
 	var mine bool
-	err := s.db.WithContext(ctx).Raw(`INSERT INTO spent_proof AS s (proof, holder, expires_at) VALUES (?, ?, ?)
-		ON CONFLICT (proof) DO UPDATE SET expires_at = s.expires_at RETURNING s.holder = ?`, proof, holder, until, holder).Scan(&mine).Error
+	err := s.db.WithContext(ctx).Raw(`INSERT INTO spent_proof AS s (proof, holder, expires_at) VALUES (decode(?, 'hex'), decode(?, 'hex'), ?)
+		ON CONFLICT (proof) DO UPDATE SET expires_at = s.expires_at RETURNING s.holder = decode(?, 'hex')`,
+		hex.EncodeToString(proof), hex.EncodeToString(holder), until, hex.EncodeToString(holder)).Scan(&mine).Error
 	if err != nil {
 		return false, fmt.Errorf("take a proof: %w", err)
 	}
