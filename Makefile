@@ -15,10 +15,10 @@ RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup previous postgres chromium compiler db migrate generate generated dev run unit test race bench torture shots load lint fmt vuln check build docker
+.PHONY: help setup previous postgres chromium compiler db migrate generate generated dev run unit test race bench bench-journey torture shots load lint fmt vuln check build docker
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # $(call apt,packages,what) installs with apt-get, as root or through sudo, and says so.
 define apt
@@ -82,13 +82,16 @@ test: setup generated build lint vuln race ## everything that CI runs
 
 check: test ## the same as test
 
-bench: setup ## print the numbers of this machine (minutes)
+bench: postgres ## measure this machine: one table, also in docs/benchmarks.md (4 minutes; BENCH=long: 15)
+	BENCH_WRITE=1 $(GO) run ./internal/bench
+
+bench-journey: setup ## the numbers of a journey with a browser and a CRM that fails, and of single functions (minutes)
 	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
 
-torture: setup ## the tests of trust in full size: every probe, spelling and tampering (long)
-	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade' \
-		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey
+torture: setup ## the tests of trust in full size: every probe, spelling, tampering, history and cut (long)
+	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade|Identity|LostAnswer|Mixes|DoubleClick' \
+		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey ./internal/intake
 
 shots: setup ## take the README's pictures from the running product
 	$(GO) test -tags shots -run TestShots -count=1 ./internal/journey

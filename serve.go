@@ -35,6 +35,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
 	"leadline/internal/spam"
+	"leadline/internal/spool"
 	"leadline/internal/telemetry"
 	"leadline/jobs"
 	"leadline/migrations"
@@ -132,6 +133,7 @@ type parts struct {
 	eraser   *erasure.Service
 	anchors  *audit.Anchorer
 	playbook *playbook.Live
+	spool    *spool.Spool
 	intake   *intake.Service
 	dispatch *dispatch.Service
 	writer   *crm.Writer
@@ -206,8 +208,15 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		OnCommit:  committed,
 		OnClaimed: p.writer.Submit,
 	})
+	p.spool, err = spool.Open(spool.Options{
+		Dir: filepath.Join(c.cfg.DataDir, "spool"), Node: node.ID(), Now: c.now, Log: log, Seal: ring.Envelope, Open: ring.OpenEnvelope,
+	})
+	if err != nil {
+		return nil, err
+	}
 	p.intake = intake.New(intake.Options{
-		DB: db, Secret: f.secret, Seal: ring.Envelope, Node: node.ID(), Now: c.now, NewID: newID, Log: log,
+		DB: db, Secret: f.secret, Seal: ring.Envelope, Node: node.ID(), Now: c.now, NewID: newID, Log: log, Spool: p.spool, Metrics: metrics,
+		Erased:  p.eraser.ErasedSince,
 		Waiting: p.dispatch.Waiting, Committed: p.dispatch.Wake, BatchCommitted: metrics.CommitBatch, EventsWritten: p.hub.Wake,
 		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
 		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {
@@ -227,7 +236,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	})
 	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
-		Accounts: accounts,
+		Accounts: accounts, Behind: p.intake.Delay,
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Holds: p.holds, Spam: p.spam, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
@@ -274,6 +283,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	stopped := errors.Join(p.hub.CloseConsoles(limit), p.web.Shutdown(limit))
 	stopIntake()
 	stopped = errors.Join(stopped, <-intakeDone, p.jobs.Stop(limit))
+	p.spool.Close()
 	cancel()
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		stopped = errors.Join(stopped, err)

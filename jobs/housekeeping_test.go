@@ -10,11 +10,13 @@ import (
 
 	"leadline/internal/config"
 	"leadline/internal/crm"
+	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
+	"leadline/internal/privacy"
 	"leadline/jobs"
 )
 
@@ -106,6 +108,51 @@ func TestExpire_RemovesWhatIsThirtyDaysOldAndNothingElse(t *testing.T) {
 		if n := h.count(`SELECT count(*) FROM ` + table); n != want {
 			t.Errorf("%s: %d rows, want %d", table, n, want)
 		}
+	}
+}
+
+// TestExpire_OfALateRetryTheFingerprintDecides sends keys again after they have expired: who was here a moment ago comes back to their
+// lead, who was not is a new enquiry.
+func TestExpire_OfALateRetryTheFingerprintDecides(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	if err := h.ring.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	service := intake.New(intake.Options{DB: h.db, Secret: make([]byte, 32), Node: 1, Now: time.Now, Seal: h.ring.Envelope})
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- service.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	form := &lead.Form{Slug: "demo", Intent: lead.IntentHigh, DedupeWindow: 10 * time.Minute}
+	send := func(who string) intake.Accepted {
+		t.Helper()
+		got, err := service.Accept(t.Context(), form, lead.Raw{Email: privacy.Text(who + "@acme.example"), ClientKey: "the-key-of-" + who + "-0123456789"}, lead.Arrival{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	recent, long := send("recent"), send("long")
+	h.exec(`UPDATE client_key SET created_at = created_at - interval '31 days'`)
+	h.exec(`UPDATE fingerprint SET last_seen = last_seen - interval '31 days' WHERE lead_id = $1`, long.LeadID)
+	if got := send("recent"); !got.Duplicate || got.SubmissionID != recent.SubmissionID {
+		t.Errorf("before it is removed, a key counts: got %+v", got)
+	}
+	h.clean("expire_ledger")
+	if got := send("recent"); got.Duplicate || got.LeadID != recent.LeadID || got.SubmissionID == recent.SubmissionID {
+		t.Errorf("who was here a moment ago: got %+v after %+v", got, recent)
+	}
+	if got := send("long"); got.Duplicate || got.LeadID == long.LeadID || got.LeadID != got.SubmissionID {
+		t.Errorf("who was here long ago: got %+v after %+v", got, long)
+	}
+	if got := send("long"); !got.Duplicate {
+		t.Errorf("the key counts again: got %+v", got)
 	}
 }
 

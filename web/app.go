@@ -1,7 +1,7 @@
 // Package web assembles the web server: what every request passes through, and the table of all routes.
 //
-// In order: correlation id, log line and deadline, security headers, a net under panics, then the route's own guard (who may) and
-// its handler. routes.go says what answers where, matrix.txt who may and with which leads; nothing is reachable without a line in both.
+// In order: correlation id, log line and deadline, security headers, a net under panics, then whether there is room for requests of
+// this class, the route's own guard (who may) and its handler. routes.go says what answers where, matrix.txt who may and with which leads; nothing is reachable without a line in both.
 // main makes one Server and owns it.
 package web
 
@@ -42,6 +42,7 @@ type Deps struct {
 	Now            func() time.Time
 	Metrics        *telemetry.Metrics
 	Accounts       *account.Store
+	Behind         func() time.Duration // how far behind intake is, so that less important requests make room; nil: never
 	Handlers       handlers.Deps
 }
 
@@ -80,12 +81,17 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		ErrorHandler:          s.fail,
 	})
 	app.Use(s.request, s.headers, s.caught, refuseEncoded)
+	behind := d.Behind
+	if behind == nil {
+		behind = func() time.Duration { return 0 }
+	}
+	door := &admission{lag: newLag(d.Now, behind), shed: d.Metrics.Shed}
 	for _, r := range table {
 		if wrap != nil {
 			r.handler = wrap(r)
 		}
 		l := s.matrix.named[r.method+" "+r.path]
-		chain := []fiber.Handler{s.guard(l.access()), s.grant(l), r.handler}
+		chain := []fiber.Handler{door.admit(classOf(r.method, r.path)), s.guard(l.access()), s.grant(l), r.handler}
 		if r.method == fiber.MethodGet {
 			app.Get(r.path, chain...) // HEAD too
 			continue
@@ -101,6 +107,8 @@ type server struct {
 	public string
 	secure bool
 	matrix *matrix
+
+	turnedAway sparing // lines about requests answered with 503
 }
 
 // Serve answers requests on a listener until Shutdown, then returns nil. It closes the listener.

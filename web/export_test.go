@@ -48,3 +48,6 @@ func NewWith(d Deps, text string, replace map[string]fiber.Handler) (*Server, er
 		return r.handler
 	})
 }
+
+// LagEvery is how long what was found about the load is good for.
+const LagEvery = lagEvery

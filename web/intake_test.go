@@ -8,13 +8,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/google/uuid"
 
-	"leadline/internal/privacy"
 	"leadline/web"
 )
 
@@ -282,48 +280,6 @@ func TestIntake_LimitsEachNetworkAndBelievesOnlyTrustedProxies(t *testing.T) {
 	expect(t, "one", post(s, 2, "198.51.100.8, 203.0.113.1"), http.StatusCreated)
 	expect(t, "the same behind the proxy", post(s, 3, "198.51.100.7, 203.0.113.1"), http.StatusTooManyRequests)
 	expect(t, "a neighbour", post(s, 4, "203.0.113.2"), http.StatusCreated)
-}
-
-// Every field of a submission says whose it is. The server uses the memory of requests again while submissions wait, so a string
-// that was not copied shows up as a field of somebody else.
-func TestIntake_NeverMixesConcurrentSubmissions(t *testing.T) {
-	s := setup(t)
-	const workers, each = 16, 40
-	ids := make([]map[string]string, workers)
-	var all sync.WaitGroup
-	for w := range workers {
-		ids[w] = map[string]string{}
-		all.Go(func() {
-			for n := range each {
-				mark := fmt.Sprintf("w%02dn%03d", w, n)
-				var res answer
-				if n%2 == 0 {
-					res = s.postJSON(leads, `{"name":"`+mark+`","email":"`+mark+`@acme.example","company":"`+mark+`","notes":"`+mark+`","product":"platform","context":{"utm_source":"`+mark+`"}}`,
-						"Idempotency-Key", "key-of-"+mark+"-padded", "X-Correlation-ID", mark)
-				} else {
-					res = s.postForm(leads, "name="+mark+"&email="+mark+"%40acme.example&company="+mark+"&notes="+mark+"&product=platform&context.utm_source="+mark+
-						"&submission_id=key-of-"+mark+"-padded&correlation_id="+mark)
-				}
-				if res.StatusCode == http.StatusCreated {
-					ids[w][mark] = res.json(t)["lead_id"].(string)
-				} else {
-					t.Errorf("%s: %d %s", mark, res.StatusCode, res.body)
-				}
-			}
-		})
-	}
-	all.Wait()
-	for _, of := range ids {
-		for mark, id := range of {
-			l, c, err := s.stored(uuid.MustParse(id))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := privacy.Text(mark); c.Name != want || c.Email != want+"@acme.example" || c.Company != want || c.Notes != want || l.Source != mark || l.CorrelationID != mark {
-				t.Fatalf("lead of %s holds %+v, source %s, correlation %s", mark, c, l.Source, l.CorrelationID)
-			}
-		}
-	}
 }
 
 func TestIntake_CountsWithoutLettingVisitorsMakeLabels(t *testing.T) {

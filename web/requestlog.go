@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -43,14 +45,22 @@ func (s *server) request(c *fiber.Ctx) error {
 func (s *server) line(c *fiber.Ctx, ms float64) {
 	level, status := slog.LevelDebug, c.Response().StatusCode()
 	failure := handlers.FailureOf(c)
+	turnedAway := fault.Is(failure, fault.Unavailable)
 	switch {
-	case status >= 500 && !fault.Is(failure, fault.Unavailable):
+	case status >= 500 && !turnedAway:
 		level = slog.LevelError
 	case failure != nil:
 		level = slog.LevelWarn
 	}
 	if !s.Log.Enabled(c.UserContext(), level) {
 		return
+	}
+	unsaid := int64(0)
+	if turnedAway {
+		var due bool
+		if unsaid, due = s.turnedAway.due(s.Now()); !due {
+			return
+		}
 	}
 	attrs := []slog.Attr{
 		slog.String("method", c.Method()), slog.String("route", c.Route().Path), slog.Int("status", status),
@@ -59,7 +69,30 @@ func (s *server) line(c *fiber.Ctx, ms float64) {
 	if failure != nil {
 		attrs = append(attrs, slog.String("error", failure.Error()))
 	}
+	if unsaid > 0 {
+		attrs = append(attrs, slog.Int64("unsaid", unsaid))
+	}
 	s.Log.LogAttrs(c.UserContext(), level, "request", attrs...)
+}
+
+// sparing lets a line through now and then where there may be very many: a server that has too much to do must not spend itself on
+// saying so. The metrics count them all.
+type sparing struct {
+	next   atomic.Int64 // Unix nanoseconds
+	unsaid atomic.Int64
+}
+
+// sparingEvery is the least time between two lines.
+const sparingEvery = time.Second
+
+// due tells whether a line may be written now, and how many were not since the last one.
+func (s *sparing) due(now time.Time) (unsaid int64, due bool) {
+	at, next := now.UnixNano(), s.next.Load()
+	if at < next || !s.next.CompareAndSwap(next, at+int64(sparingEvery)) {
+		s.unsaid.Add(1)
+		return 0, false
+	}
+	return s.unsaid.Swap(0), true
 }
 
 // caught turns a panic into an ordinary error; the visitor never sees where it came from.

@@ -32,6 +32,7 @@ func (s *server) routes() []route {
 		{get, "/v1/forms/:slug/leads/:id", visitor.Status},
 		{patch, "/v1/forms/:slug/leads/:id", visitor.Amend},
 		{options, "/v1/forms/:slug/leads/:id", visitor.Preflight},
+		{post, "/v1/rum", visitor.RUM},
 		{get, "/f/:slug", visitor.Page},
 		{get, "/f/:slug/thanks/:token", visitor.Thanks},
 		{get, "/leadline.js", serveFormScript},

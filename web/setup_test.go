@@ -57,7 +57,7 @@ rules:
 
 // site is a web server on a real port, with a database of its own and intake behind it.
 type site struct {
-	t        *testing.T
+	t        testing.TB
 	url      string
 	deps     web.Deps
 	db       *postgres.DB
@@ -67,13 +67,13 @@ type site struct {
 	client   *http.Client
 }
 
-func setup(t *testing.T, change ...func(*web.Deps)) *site {
+func setup(t testing.TB, change ...func(*web.Deps)) *site {
 	t.Helper()
 	return setupWith(t, config, web.New, change...)
 }
 
 // setupWith is setup with another configuration, and another way to assemble the server.
-func setupWith(t *testing.T, config string, build func(web.Deps) (*web.Server, error), change ...func(*web.Deps)) *site {
+func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, error), change ...func(*web.Deps)) *site {
 	t.Helper()
 	db := pgtest.New(t)
 	cfg, problems := playbook.Parse("test.yaml", []byte(config))
@@ -163,7 +163,7 @@ type answer struct {
 }
 
 // json reads the body as a JSON object.
-func (a answer) json(t *testing.T) map[string]any {
+func (a answer) json(t testing.TB) map[string]any {
 	t.Helper()
 	var out map[string]any
 	if err := json.Unmarshal([]byte(a.body), &out); err != nil {
@@ -266,7 +266,7 @@ func prefixes(list ...string) (out []netip.Prefix) {
 	return out
 }
 
-func expect(t *testing.T, what string, got answer, status int) {
+func expect(t testing.TB, what string, got answer, status int) {
 	t.Helper()
 	if got.StatusCode != status {
 		t.Errorf("%s: got %d, want %d\n%s", what, got.StatusCode, status, got.body)

@@ -156,7 +156,7 @@ func (p *pass) hang() {
 	c := p.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.over || c.hanging >= 4*c.limits.Slots {
+	if p.over || c.hanging >= 4*c.slots.most {
 		return
 	}
 	p.hung = true

@@ -139,3 +139,21 @@ func TestBackoff_DoublesWithFullJitterAndStaysShortWhileTheWholeConnectionFails(
 		t.Errorf("the longest wait was %s", longest)
 	}
 }
+
+func TestSlots_FollowTheConfigurationAndStayLowWhileTheOtherSideIsSlow(t *testing.T) {
+	t.Parallel()
+	s := newSlots(64)
+	s.allow(256)
+	if s.limit != 256 {
+		t.Errorf("room for %d calls after 256 were allowed", s.limit)
+	}
+	s.shrink()
+	s.allow(512)
+	if s.limit != 128 {
+		t.Errorf("a slow connection may have %d calls at once because more were allowed", s.limit)
+	}
+	s.allow(16)
+	if s.limit != 16 {
+		t.Errorf("%d calls where 16 are allowed", s.limit)
+	}
+}

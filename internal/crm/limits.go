@@ -18,7 +18,7 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	orElse := func(d *time.Duration, value time.Duration) {
+	fill := func(d *time.Duration, value time.Duration) {
 		if *d <= 0 {
 			*d = value
 		}
@@ -29,16 +29,24 @@ func (l Limits) withDefaults() Limits {
 	if l.BreakerCalls <= 0 {
 		l.BreakerCalls = 20
 	}
-	orElse(&l.SoftLeast, 150*time.Millisecond)
-	orElse(&l.SoftMost, 300*time.Millisecond)
-	orElse(&l.HangAfter, 2*time.Second)
-	orElse(&l.Hard, 30*time.Second)
-	orElse(&l.ProbeEvery, time.Second)
-	orElse(&l.PauseRetry, time.Minute)
-	orElse(&l.RetryFirst, 500*time.Millisecond)
-	orElse(&l.RetryMost, 5*time.Minute)
-	orElse(&l.Grace, 5*time.Second)
+	fill(&l.SoftLeast, 150*time.Millisecond)
+	fill(&l.SoftMost, 300*time.Millisecond)
+	fill(&l.HangAfter, 2*time.Second)
+	fill(&l.Hard, 30*time.Second)
+	fill(&l.ProbeEvery, time.Second)
+	fill(&l.PauseRetry, time.Minute)
+	fill(&l.RetryFirst, 500*time.Millisecond)
+	fill(&l.RetryMost, 5*time.Minute)
+	fill(&l.Grace, 5*time.Second)
 	return l
+}
+
+// orElse is n, or the other where n says nothing.
+func orElse(n, other int) int {
+	if n > 0 {
+		return n
+	}
+	return other
 }
 
 // wholeMost caps the back-off while it is the connection that fails: when it is back, nothing should sit out minutes. River wakes

@@ -27,6 +27,15 @@ type waiter struct {
 	gone  bool
 }
 
+// allow changes how many calls may be in flight at most. A limit that was lowered because the other side is slow stays lowered.
+func (s *slots) allow(most int) {
+	if s.limit == s.most || s.limit > most {
+		s.limit = most
+	}
+	s.most = most
+	s.grant()
+}
+
 func newSlots(most int) slots { return slots{most: most, limit: most} }
 
 func (s *slots) free(c class) bool {

@@ -292,6 +292,7 @@ func (c *connection) configure(settings outbox.Connection, build func() (Client,
 	wasPaused := c.paused
 	client, err := build()
 	c.settings, c.client, c.paused, c.pauseReason = settings, client, false, ""
+	c.slots.allow(orElse(settings.Slots, c.limits.Slots))
 	if err != nil {
 		c.client = nil
 		c.pause(err.Error(), c.now())

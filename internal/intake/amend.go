@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,11 +41,13 @@ func (s *Service) correct(ctx context.Context, sub *lead.Submission, first Accep
 	return first, nil
 }
 
-// change is a set of newer answers to one submission. resent: the whole form again, under the same client key.
+// change is a set of newer answers to one submission. resent: the whole form again, under the same client key. spooled: it was sent
+// while the database was away, so that newer ones may have come before it.
 type change struct {
 	submission uuid.UUID
 	sub        *lead.Submission
 	resent     bool
+	spooled    bool
 }
 
 // amend runs one change in a transaction. Locks: key, lead, contact, then whatever Amended takes, last the event counter.
@@ -54,13 +57,21 @@ func (s *Service) amend(ctx context.Context, c change) error {
 		wrote     bool
 		id        = s.NewID()
 	)
+	if c.spooled {
+		id = c.sub.ID // made when it was sent: amendments of one lead are in the order of their ids
+	}
 	payload, err := s.sealed(ctx, id, c.sub, c.submission)
 	if err != nil {
 		return err
 	}
-	err = postgres.InTx(ctx, s.DB.Console, func(tx pgx.Tx) error {
+	err = postgres.InTx(ctx, s.DB.Path, func(tx pgx.Tx) error { // not where consoles read: a correction is part of what was sent
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
 			return fmt.Errorf("bound amendment: %w", err)
+		}
+		if c.spooled {
+			if late, err := overtaken(ctx, tx, c); err != nil || late {
+				return err
+			}
 		}
 		if c.resent {
 			if due, err := takeDigest(ctx, tx, c.sub); err != nil || !due {
@@ -103,10 +114,13 @@ func (s *Service) amend(ctx context.Context, c change) error {
 // amendFault gives waits that were cut short their meaning.
 func amendFault(err error) error {
 	if state := sqlState(err); state == "55P03" || state == "57014" || state == "40P01" {
-		return busy("locked", err)
+		return busy(codeLocked, err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return unknownOutcome(err)
+	}
+	if postgres.Away(err) {
+		return databaseAway(err)
 	}
 	return err
 }
@@ -130,6 +144,25 @@ func takeDigest(ctx context.Context, tx pgx.Tx, sub *lead.Submission) (bool, err
 		return false, fmt.Errorf("take digest: %w", err)
 	}
 	return false, nil
+}
+
+// overtaken tells whether a correction that was spooled is older than what it would correct, or than another correction of it that
+// came by the straight way. Ids are made when submissions arrive, so their order is that of what the visitor sent.
+func overtaken(ctx context.Context, tx pgx.Tx, c change) (bool, error) {
+	if bytes.Compare(c.submission[:], c.sub.ID[:]) > 0 {
+		return true, nil
+	}
+	target, err := findTarget(ctx, tx, c.sub.Form, c.submission)
+	if err != nil {
+		return false, err
+	}
+	var newer bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM touch WHERE lead_id = $1 AND kind = 'amend' AND id >= $2)`,
+		[16]byte(target.lead), [16]byte(c.sub.ID)).Scan(&newer)
+	if err != nil {
+		return false, fmt.Errorf("look for newer corrections: %w", err)
+	}
+	return newer, nil
 }
 
 // gone says that a submission is not here, or no longer.

@@ -21,17 +21,29 @@ import (
 )
 
 const (
-	statementLimit = 3 * time.Second // above the server's own statement_timeout: ends only a dead connection
-	outageLimit    = 5 * time.Second // how long a batch waits for the database to come back
-	maxAttempts    = 3               // of one submission that lost a race or a deadlock
+	statementLimit = 3 * time.Second       // above the server's own statement_timeout: ends only a dead connection
+	outageLimit    = 5 * time.Second       // how long a batch waits for the database to come back
+	probeEvery     = 50 * time.Millisecond // how often a database that is away is tried
+	maxAttempts    = 3                     // of one submission that lost a race or a deadlock
 )
 
 // waiting is a submission on its way through a writer.
 type waiting struct {
-	sub      *lead.Submission
+	sub      *lead.Submission // shared with the caller, who may spool it: nobody changes it
+	key      string           // what it claims in the ledger
 	payload  keyring.Envelope
 	done     chan outcome // buffered: a writer never waits for a caller who has left
+	since    time.Time    // when it was queued
 	attempts int
+	lost     bool // a connection broke on which it may have been committed
+}
+
+// refusal says that the submission was not stored, or, once that may have happened unheard, that it is not known.
+func (it *waiting) refusal(code string, cause error) error {
+	if it.lost {
+		return unknownOutcome(cause)
+	}
+	return busy(code, cause)
 }
 
 // outcome is what the caller learns. amends: the key is known with other answers of the same person; Accepted is the first.
@@ -54,10 +66,10 @@ func newWriter(s *Service) *writer { return &writer{s: s} }
 // ctx ends the admission gate's patience, hard ends everything.
 func (w *writer) run(ctx, hard context.Context) {
 	defer w.disconnect(hard)
-	if err := w.connect(hard); err != nil {
-		w.s.Log.WarnContext(hard, "intake writer has no connection yet", "error", err)
-	}
 	for {
+		if !w.connected(hard) {
+			return
+		}
 		if len(w.later) == 0 {
 			first, open := <-w.s.queue
 			if !open {
@@ -70,8 +82,24 @@ func (w *writer) run(ctx, hard context.Context) {
 			w.refuse()
 			continue
 		}
-		w.commit(hard, w.batch())
+		if batch := w.batch(); len(batch) > 0 {
+			w.commit(hard, batch)
+		}
 	}
+}
+
+// connected sees to it that there is a connection; false when ctx ended first. While the database is away nobody waits for us: callers
+// are told, and what they sent is spooled.
+func (w *writer) connected(ctx context.Context) bool {
+	for w.conn == nil {
+		if err := w.connect(ctx); err == nil {
+			break
+		} else if ctx.Err() != nil {
+			return false
+		}
+		pause(ctx, probeEvery)
+	}
+	return true
 }
 
 // admitted holds intake back while dispatch is behind, for a moment; false when it still is.
@@ -97,9 +125,15 @@ func (w *writer) admitted(ctx context.Context) bool {
 func (w *writer) refuse() {
 	w.drain(queueLength)
 	for _, it := range w.later {
-		it.done <- outcome{err: busy("dispatch_behind", nil)}
+		w.answer(it, outcome{err: it.refusal("dispatch_behind", nil)})
 	}
 	w.later = nil
+}
+
+// answer tells a caller what became of its submission, which takes no more room from here on.
+func (w *writer) answer(it *waiting, o outcome) {
+	w.s.bytes.Add(-int64(len(it.sub.Body)))
+	it.done <- o
 }
 
 // drain adds what is queued right now to later, up to a limit.
@@ -124,9 +158,16 @@ func (w *writer) batch() []*waiting {
 	var (
 		batch, later []*waiting
 		seen         = make(map[string]bool, 2*len(w.later))
+		now, oldest  = w.s.Now(), time.Duration(0)
 	)
 	for _, it := range w.later {
-		person, key := "p"+string(it.sub.Fingerprint), "k"+it.sub.Form+"\x00"+ledgerKey(it.sub)
+		waited := now.Sub(it.since)
+		if waited > queueLimit {
+			w.answer(it, outcome{err: it.refusal("queue_late", nil)})
+			continue
+		}
+		oldest = max(oldest, waited)
+		person, key := "p"+string(it.sub.Fingerprint), "k"+it.sub.Form+"\x00"+it.key
 		if seen[person] || seen[key] || len(batch) == maxBatch {
 			later = append(later, it)
 		} else {
@@ -135,8 +176,9 @@ func (w *writer) batch() []*waiting {
 		seen[person], seen[key] = true, true
 	}
 	w.later = later
+	w.s.delay.Store(int64(oldest))
 	slices.SortFunc(batch, func(a, b *waiting) int {
-		return cmp.Or(strings.Compare(a.sub.Form, b.sub.Form), strings.Compare(ledgerKey(a.sub), ledgerKey(b.sub)))
+		return cmp.Or(strings.Compare(a.sub.Form, b.sub.Form), strings.Compare(a.key, b.key))
 	})
 	return batch
 }
@@ -152,9 +194,12 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 			return
 		case w.broken(err):
 			w.disconnect(ctx)
+			for _, it := range batch {
+				it.lost = true
+			}
 			if ctx.Err() != nil || w.s.Now().Sub(start) > outageLimit {
 				w.s.Log.ErrorContext(ctx, "intake batch given up", "rows", len(batch), "error", err)
-				answerAll(batch, unknownOutcome(err))
+				w.answerAll(batch, unknownOutcome(err))
 				return
 			}
 			pause(ctx, min(time.Duration(try-1)*50*time.Millisecond, 500*time.Millisecond))
@@ -165,7 +210,7 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 			return
 		case sqlState(err) == "40P01" && try < maxAttempts:
 		default:
-			answerAll(batch, w.culprit(ctx, err))
+			w.answer(batch[0], outcome{err: w.culprit(ctx, batch[0], err)})
 			return
 		}
 	}
@@ -192,6 +237,7 @@ func (w *writer) once(ctx context.Context, batch []*waiting) error {
 	if err != nil {
 		return fmt.Errorf("commit batch: %w", err)
 	}
+	w.s.outage.over()
 	w.s.BatchCommitted(len(batch))
 	if events {
 		w.s.EventsWritten()
@@ -238,9 +284,9 @@ func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.U
 	w.release(ctx, clean)
 	for _, it := range known {
 		r := placed[it.sub.ID]
-		it.done <- outcome{Accepted: Accepted{
+		w.answer(it, outcome{Accepted: Accepted{
 			SubmissionID: r.id, LeadID: r.joined, CorrelationID: it.sub.CorrelationID, AcceptedAt: r.at,
-		}}
+		}})
 	}
 	if len(taken) == 0 {
 		return nil
@@ -259,7 +305,7 @@ func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.U
 func (w *writer) again(batch []*waiting, cause error) {
 	for _, it := range batch {
 		if it.attempts++; it.attempts >= maxAttempts {
-			it.done <- outcome{err: unknownOutcome(cause)}
+			w.answer(it, outcome{err: unknownOutcome(cause)})
 			continue
 		}
 		w.later = append(w.later, it)
@@ -284,13 +330,15 @@ func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 			first.Duplicate = false // the commit whose answer was lost is our own
 			if held.lead == it.sub.ID && len(it.sub.Arrival.Held) == 0 {
 				w.s.Committed(1)
+			} else {
+				w.s.EventsWritten()
 			}
-			it.done <- outcome{Accepted: first}
+			w.answer(it, outcome{Accepted: first})
 		case !bytes.Equal(held.fingerprint, it.sub.Fingerprint):
-			it.sub.ClientKey = ""
+			it.key = ownKey(it.sub)
 			w.later = append(w.later, it)
 		default:
-			it.done <- outcome{Accepted: first, amends: !bytes.Equal(held.digest, it.sub.Digest)}
+			w.answer(it, outcome{Accepted: first, amends: !bytes.Equal(held.digest, it.sub.Digest)})
 		}
 	}
 	return nil
@@ -307,7 +355,7 @@ type holder struct {
 func (w *writer) ledger(ctx context.Context, taken []*waiting) (map[uuid.UUID]holder, error) {
 	ids, forms, keys := make([][16]byte, len(taken)), make([]string, len(taken)), make([]string, len(taken))
 	for i, it := range taken {
-		ids[i], forms[i], keys[i] = it.sub.ID, it.sub.Form, ledgerKey(it.sub)
+		ids[i], forms[i], keys[i] = it.sub.ID, it.sub.Form, it.key
 	}
 	rows, err := w.conn.Query(ctx, ledgerStatement, ids, forms, keys)
 	if err != nil {
@@ -333,12 +381,16 @@ func (w *writer) ledger(ctx context.Context, taken []*waiting) (map[uuid.UUID]ho
 func (w *writer) connect(ctx context.Context) error {
 	conn, err := w.s.DB.Connect(ctx, "leadline-intake")
 	if err != nil {
+		w.s.outage.refused(err)
 		return fmt.Errorf("connect intake writer: %w", err)
 	}
-	w.conn = conn
 	if _, err := conn.Exec(ctx, sessionSettings); err != nil {
+		_ = conn.Close(ctx) // it is of no use
+		w.s.outage.refused(err)
 		return fmt.Errorf("set up intake writer: %w", err)
 	}
+	w.conn = conn
+	w.s.outage.gained()
 	return nil
 }
 
@@ -350,6 +402,7 @@ func (w *writer) disconnect(ctx context.Context) {
 	defer cancel()
 	_ = w.conn.Close(ctx) // the connection is of no more use, whatever this says
 	w.conn = nil
+	w.s.outage.lost()
 }
 
 // broken tells errors of the connection or of a server that goes away or became a standby, after which a new connection helps.
@@ -362,7 +415,7 @@ func (w *writer) broken(err error) bool {
 }
 
 // culprit says what its caller learns about the one row that the database would not take.
-func (w *writer) culprit(ctx context.Context, err error) error {
+func (w *writer) culprit(ctx context.Context, it *waiting, err error) error {
 	state := sqlState(err)
 	switch {
 	case strings.HasPrefix(state, "22"), strings.HasPrefix(state, "23"):
@@ -371,10 +424,10 @@ func (w *writer) culprit(ctx context.Context, err error) error {
 		f.Code, f.Err = "unreadable", err
 		return f
 	case state == "55P03":
-		return busy("locked", err)
+		return it.refusal(codeLocked, err)
 	default:
 		w.s.Log.ErrorContext(ctx, "a submission could not be stored", "sqlstate", state, "error", err)
-		return busy("database", err)
+		return it.refusal(codeDatabase, err)
 	}
 }
 
@@ -387,9 +440,9 @@ func sqlState(err error) string {
 	return ""
 }
 
-func answerAll(batch []*waiting, err error) {
+func (w *writer) answerAll(batch []*waiting, err error) {
 	for _, it := range batch {
-		it.done <- outcome{err: err}
+		w.answer(it, outcome{err: err})
 	}
 }
 

@@ -16,3 +16,30 @@ func (s *Service) Store(ctx context.Context, sub *lead.Submission) (Accepted, er
 
 // QueueLength is how many submissions may wait.
 const QueueLength = queueLength
+
+// Prepared is a submission as Accept would queue it now.
+func (s *Service) Prepared(form *lead.Form, raw lead.Raw) *lead.Submission {
+	sub, err := s.identified(form, raw, lead.Arrival{})
+	if err != nil {
+		panic(err)
+	}
+	return &sub
+}
+
+// Unspool stores a submission as one that was spooled.
+func (s *Service) Unspool(ctx context.Context, sub *lead.Submission) error {
+	record, err := encodeSubmission(sub)
+	if err != nil {
+		return err
+	}
+	return s.unspool(ctx, sub.ID, record)
+}
+
+// Respool writes a submission for the spool and reads it again.
+func Respool(sub *lead.Submission) (*lead.Submission, error) {
+	record, err := encodeSubmission(sub)
+	if err != nil {
+		return nil, err
+	}
+	return decodeSubmission(record)
+}

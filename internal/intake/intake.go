@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +19,8 @@ import (
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
+	"leadline/internal/spool"
+	"leadline/internal/telemetry"
 )
 
 // Limits of the capture path (contract section 8 and the figures behind them).
@@ -28,8 +31,18 @@ const (
 	gateAbove   = 512
 	gateWait    = 250 * time.Millisecond
 	callerLimit = 2 * time.Second
+	queueLimit  = time.Second // a submission that waited longer for its batch is refused while its sender still listens
+	queueBytes  = 64 << 20    // of what was sent, waiting or on its way
 	drainLimit  = 5 * time.Second
 	retryAfter  = time.Second
+)
+
+// Codes of Unavailable faults: why a submission was not acknowledged.
+const (
+	codeUnknown  = "unknown_outcome" // it may be stored
+	codeAway     = "database_away"
+	codeDatabase = "database"
+	codeLocked   = "locked"
 )
 
 // Options are what a Service needs. DB, Secret, Now and Seal are required; every other func may be nil.
@@ -49,6 +62,12 @@ type Options struct {
 	BatchCommitted func(n int) // after each batch, with its size: metrics
 	EventsWritten  func()      // after each commit that wrote events: wakes the live stream
 
+	Spool   *spool.Spool // where submissions go that the database cannot take; nil: nowhere, their senders alone keep them
+	Metrics *telemetry.Metrics
+
+	// Erased tells whether a person was erased after a moment; what they had sent before, and was spooled, is then dropped. May be nil.
+	Erased func(ctx context.Context, contact *lead.Contact, sent time.Time) (bool, error)
+
 	// Amended runs inside the transaction that changed a lead's answers, before its events are written; what it returns, if
 	// anything, runs after the commit. It is where the CRM learns of the change.
 	Amended func(ctx context.Context, tx pgx.Tx, leadID uuid.UUID) (committed func(), err error)
@@ -57,8 +76,11 @@ type Options struct {
 // Service takes submissions. Accept, Amend and Status may be called from many goroutines; Run once.
 type Service struct {
 	Options
-	queue chan *waiting
-	turns turns
+	queue  chan *waiting
+	turns  turns
+	outage *outage
+	bytes  atomic.Int64 // of what was sent, waiting or on its way
+	delay  atomic.Int64 // nanoseconds that the oldest of the last batch had waited
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
@@ -84,7 +106,7 @@ func New(o Options) *Service {
 	if o.EventsWritten == nil {
 		o.EventsWritten = func() {}
 	}
-	return &Service{Options: o, queue: make(chan *waiting, queueLength)}
+	return &Service{Options: o, queue: make(chan *waiting, queueLength), outage: newOutage()}
 }
 
 // Run owns the writers. It returns after ctx ends and what was queued has been committed or answered, at the latest some
@@ -95,6 +117,9 @@ func (s *Service) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for range writers {
 		all.Go(func() { newWriter(s).run(ctx, hard) })
+	}
+	if s.Spool != nil {
+		all.Go(func() { s.lookAfterSpool(ctx) })
 	}
 	<-ctx.Done()
 	s.mu.Lock()
@@ -119,9 +144,18 @@ type Accepted struct {
 // Accept normalises a submission and makes it durable. arrival is what the door found out about it. Errors are faults: Invalid for wrong fields; Unavailable when it was not
 // stored, or (Code "unknown_outcome") when that is not known: the same key may be sent again, it counts once.
 func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arrival lead.Arrival) (Accepted, error) {
-	sub, err := lead.Normalise(form, raw)
+	sub, err := s.identified(form, raw, arrival)
 	if err != nil {
 		return Accepted{}, err
+	}
+	return s.store(ctx, &sub)
+}
+
+// identified is a submission in its final form, with all by which it is known again.
+func (s *Service) identified(form *lead.Form, raw lead.Raw, arrival lead.Arrival) (lead.Submission, error) {
+	sub, err := lead.Normalise(form, raw)
+	if err != nil {
+		return lead.Submission{}, err
 	}
 	sub.Arrival = arrival
 	sub.ID = s.NewID()
@@ -130,59 +164,81 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arr
 	}
 	sub.Fingerprint = lead.PersonFingerprint(s.Secret, form.Slug, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
 	sub.Digest = lead.BusinessDigest(&sub)
-	return s.store(ctx, &sub)
+	return sub, nil
 }
 
-// store queues a submission and waits for its outcome, no longer than a visitor would.
+// store makes a submission durable, and applies what it corrects. What the database cannot take is spooled.
 func (s *Service) store(ctx context.Context, sub *lead.Submission) (Accepted, error) {
 	ctx, cancel := context.WithTimeout(ctx, callerLimit)
 	defer cancel()
-	o, err := s.queued(ctx, sub)
+	done, err := s.commit(ctx, sub)
+	if err == nil && done.amends {
+		done.Accepted, err = s.correct(ctx, sub, done.Accepted)
+	}
 	if err != nil {
-		return Accepted{}, err
+		return Accepted{}, s.spooled(ctx, sub, err)
 	}
-	if o.amends {
-		return s.correct(ctx, sub, o.Accepted)
-	}
-	return o.Accepted, o.err
+	return done.Accepted, nil
 }
 
-// queued passes a submission through the queue, when it is this person's turn.
-func (s *Service) queued(ctx context.Context, sub *lead.Submission) (outcome, error) {
-	done, err := s.turns.take(ctx, sub.Fingerprint)
+// commit queues a submission when it is this person's turn and waits for its outcome, no longer than ctx lives and the database is there.
+func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, error) {
+	leave, err := s.turns.take(ctx, sub.Fingerprint)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer done()
+	defer leave()
 	payload, err := s.sealed(ctx, sub.ID, sub, uuid.Nil) // here, where callers work side by side: a writer has better things to do
 	if err != nil {
 		return outcome{}, err
 	}
-	w := &waiting{sub: sub, payload: payload, done: make(chan outcome, 1)}
-	if err := s.enqueue(w); err != nil {
+	w := &waiting{sub: sub, key: ledgerKey(sub), payload: payload, done: make(chan outcome, 1), since: s.Now()}
+	away := s.outage.start()
+	if err := s.enqueue(w, away); err != nil {
 		return outcome{}, err
 	}
 	select {
 	case o := <-w.done:
-		return o, nil
+		return o, o.err
+	case <-away:
+		return outcome{}, databaseAway(nil)
 	case <-ctx.Done():
 		return outcome{}, unknownOutcome(ctx.Err())
 	}
 }
 
 // enqueue never blocks: a full queue means that the database is behind, and waiting would only hide it.
-func (s *Service) enqueue(w *waiting) error {
+func (s *Service) enqueue(w *waiting, away <-chan struct{}) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
 		return busy("stopping", nil)
 	}
 	select {
+	case <-away:
+		return databaseAway(nil)
+	default:
+	}
+	size := int64(len(w.sub.Body))
+	if s.bytes.Add(size) > queueBytes {
+		s.bytes.Add(-size)
+		return busy("queue_full", nil)
+	}
+	select {
 	case s.queue <- w:
 		return nil
 	default:
+		s.bytes.Add(-size)
 		return busy("queue_full", nil)
 	}
+}
+
+// Delay tells how long the oldest submission of the last batch had waited for its turn: how far behind intake is.
+func (s *Service) Delay() time.Duration {
+	if len(s.queue) == 0 {
+		return 0
+	}
+	return time.Duration(s.delay.Load())
 }
 
 // busy says that the submission was not stored.
@@ -195,6 +251,13 @@ func busy(code string, cause error) *fault.Error {
 // unknownOutcome says that the submission may or may not be stored.
 func unknownOutcome(cause error) *fault.Error {
 	f := fault.Wrap(fault.Unavailable, cause, "We do not know yet if this arrived. Send it again with the same key; it counts once.")
-	f.Code, f.RetryAfter = "unknown_outcome", retryAfter
+	f.Code, f.RetryAfter = codeUnknown, retryAfter
+	return f
+}
+
+// databaseAway says that a submission was not stored as far as we know, and cannot be now.
+func databaseAway(cause error) *fault.Error {
+	f := unknownOutcome(cause)
+	f.Code = codeAway
 	return f
 }

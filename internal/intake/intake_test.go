@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,7 +42,12 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, db: pgtest.New(t)}
+	return newBenchOn(t, pgtest.New(t))
+}
+
+func newBenchOn(t testing.TB, db *postgres.DB) *bench {
+	t.Helper()
+	b := &bench{t: t, db: db}
 	master, err := keyring.ReadMaster(t.Context(), secret, config.KeySource{}, config.KeySource{})
 	if err != nil {
 		t.Fatal(err)
@@ -241,108 +245,6 @@ func TestAccept_FollowsTheDecisionTable(t *testing.T) {
 	}
 }
 
-// TestAccept_AgreesWithASmallModel sends generated histories of keys, persons and gaps. Gaps are made by moving last_seen back; the
-// test's own duration is far below the smallest distance of a gap to the window.
-func TestAccept_AgreesWithASmallModel(t *testing.T) {
-	b := setup(t, nil)
-	type seenKey struct{ person, submission, lead int }
-	rng := rand.New(rand.NewPCG(1, 2))
-	gaps := []time.Duration{0, 0, time.Second, window / 2, window - 30*time.Second, window, window + time.Second}
-	for history := range 40 {
-		form := &lead.Form{Slug: fmt.Sprintf("h%d", history), Intent: lead.IntentHigh, DedupeWindow: window}
-		var (
-			keys    = map[int]seenKey{}
-			current = map[int]int{}           // person -> lead
-			since   = map[int]time.Duration{} // person -> time since last seen
-			ids     = map[int]uuid.UUID{}     // lead and submission numbers of the model -> real ids
-			next    int
-		)
-		for step := range 12 {
-			gap := gaps[rng.IntN(len(gaps))]
-			b.exec(`UPDATE fingerprint SET last_seen = last_seen - $1 * interval '1 microsecond'`, gap.Microseconds())
-			for p := range since {
-				since[p] += gap
-			}
-			p, k := rng.IntN(3), rng.IntN(5)
-			next++
-			sub := next
-			want, dup := seenKey{p, sub, sub}, false
-			if held, seen := keys[k]; seen && held.person == p {
-				want, dup = held, true
-			} else {
-				if l, known := current[p]; known && since[p] < window {
-					want.lead = l
-				}
-				current[p], since[p] = want.lead, 0
-				if !seen {
-					keys[k] = want
-				}
-			}
-			got, err := b.Accept(context.Background(), form, lead.Raw{Email: person(p), ClientKey: key(k)}, lead.Arrival{})
-			if err != nil {
-				t.Fatalf("history %d step %d: %v", history, step, err)
-			}
-			if !dup {
-				ids[sub] = got.SubmissionID
-			}
-			if got.Duplicate != dup || got.SubmissionID != ids[want.submission] || got.LeadID != ids[want.lead] {
-				t.Fatalf("history %d step %d: person %d key %d gap %v: got %+v, want %+v (duplicate %v)", history, step, p, k, gap, got, want, dup)
-			}
-		}
-	}
-}
-
-func TestAccept_ManyAtOnceAcrossTwoProcessesMakeOneLeadAPerson(t *testing.T) {
-	b := setup(t, nil)
-	second, _ := b.start(func(o *intake.Options) { o.Node = 8 })
-	services := []*intake.Service{b.Service, second}
-	const people, clients, rounds = 5, 32, 12
-	var (
-		all    sync.WaitGroup
-		mu     sync.Mutex
-		leadOf = map[int]uuid.UUID{}
-	)
-	for g := range clients {
-		all.Go(func() {
-			for r := range rounds {
-				p := (g + r) % people
-				raw := leadRaw(p, key(100+p)) // one key a person
-				if r%2 == 1 {
-					raw.ClientKey = key(1000 + g*rounds + r) // a key of its own
-				}
-				got, err := services[g%2].Accept(context.Background(), demo, raw, lead.Arrival{})
-				if err != nil {
-					t.Errorf("accept: %v", err)
-					return
-				}
-				mu.Lock()
-				if known, ok := leadOf[p]; ok && known != got.LeadID {
-					t.Errorf("person %d has leads %v and %v", p, known, got.LeadID)
-				}
-				leadOf[p] = got.LeadID
-				mu.Unlock()
-			}
-		})
-	}
-	all.Wait()
-	if n := b.count(`SELECT count(*) FROM lead`); n != people {
-		t.Errorf("%d leads for %d people", n, people)
-	}
-	if n := b.count(`SELECT count(*) FROM contact`); n != people {
-		t.Errorf("%d contacts", n)
-	}
-	// Of each shared key one submission counted; every other submission was a touch or a first one.
-	if got, want := b.count(`SELECT count(*) FROM lead`)+b.count(`SELECT count(*) FROM touch`), people+clients*rounds/2; got != want {
-		t.Errorf("%d submissions stored, want %d", got, want)
-	}
-	if a, z := b.count(`SELECT count(*) FROM event WHERE kind = 'repeated'`), b.count(`SELECT count(*) FROM touch`); a != z {
-		t.Errorf("%d events for %d touches", a, z)
-	}
-	if n := b.count(`SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()`); n != 0 {
-		t.Errorf("%d deadlocks", n)
-	}
-}
-
 func leadRaw(p int, key string) lead.Raw { return lead.Raw{Email: person(p), ClientKey: key} }
 
 // backlog fills the queue of a service that does not run yet, so that its first batches are what the test wants them to be.
@@ -467,9 +369,10 @@ func TestCommitter_AConnectionKilledBeforeOrAfterCommitLosesAndDoublesNothing(t 
 	})
 	const clients, each = 16, 40
 	var (
-		mu    sync.Mutex
-		acked = map[uuid.UUID]bool{}
-		work  sync.WaitGroup
+		keyless atomic.Int64 // sent again without a key, on a machine that is slow: the person's lead gets a touch
+		mu      sync.Mutex
+		acked   = map[uuid.UUID]bool{}
+		work    sync.WaitGroup
 	)
 	for g := range clients {
 		work.Go(func() {
@@ -478,12 +381,15 @@ func TestCommitter_AConnectionKilledBeforeOrAfterCommitLosesAndDoublesNothing(t 
 				if i%4 == 0 {
 					raw.ClientKey = "" // without a key too
 				}
-				for {
+				for tries := 0; ; {
 					got, err := b.Accept(context.Background(), demo, raw, lead.Arrival{})
-					if fault.Is(err, fault.Unavailable) && raw.ClientKey != "" {
+					if fault.Is(err, fault.Unavailable) {
+						if tries++; raw.ClientKey == "" {
+							keyless.Add(1)
+						}
 						continue
 					}
-					if err != nil || got.LeadID != got.SubmissionID {
+					if err != nil || got.LeadID != got.SubmissionID && (raw.ClientKey != "" || tries == 0) {
 						t.Errorf("accept: %+v %v", got, err)
 						return
 					}
@@ -511,7 +417,7 @@ func TestCommitter_AConnectionKilledBeforeOrAfterCommitLosesAndDoublesNothing(t 
 	if n := b.count(`SELECT count(*) FROM lead`); n != clients*each || len(acked) != n {
 		t.Errorf("%d leads stored, %d acknowledged, %d people", n, len(acked), clients*each)
 	}
-	if n := b.count(`SELECT count(*) FROM touch`); n != 0 {
+	if n := b.count(`SELECT count(*) FROM touch`); n > int(keyless.Load()) {
 		t.Errorf("%d touches: a retry was taken for a repeat", n)
 	}
 }

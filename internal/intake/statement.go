@@ -124,7 +124,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		texts[i] = make([]string, n)
 	}
 	for i, w := range batch {
-		row, err := texted(w.sub)
+		row, err := texted(w.sub, w.key)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +149,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 }
 
 // texted gives the text columns of one submission in the order of the statement.
-func texted(s *lead.Submission) ([21]string, error) {
+func texted(s *lead.Submission, key string) ([21]string, error) {
 	c := &s.Contact
 	fields, err := document(lead.PlainFields(c.Fields))
 	if err != nil {
@@ -165,7 +165,7 @@ func texted(s *lead.Submission) ([21]string, error) {
 	}
 	return [21]string{
 		s.CorrelationID, s.Form, s.Intent, s.Product, s.Country, s.Region, s.PostalCode, s.Timezone, s.Language, s.Source,
-		s.EmailDomain, s.DomainClass, c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), fields, consent, origin, ledgerKey(s),
+		s.EmailDomain, s.DomainClass, c.Name.Plain(), c.Email.Plain(), c.Phone.Plain(), c.Company.Plain(), c.Notes.Plain(), fields, consent, origin, key,
 	}, nil
 }
 
@@ -173,10 +173,13 @@ func texted(s *lead.Submission) ([21]string, error) {
 // after a lost connection finds it; clients cannot send such a key (lead.StoredKey).
 func ledgerKey(s *lead.Submission) string {
 	if s.ClientKey == "" {
-		return "!" + s.ID.String()
+		return ownKey(s)
 	}
 	return s.ClientKey
 }
+
+// ownKey is a key that nobody else can have.
+func ownKey(s *lead.Submission) string { return "!" + s.ID.String() }
 
 // document is a value as JSON text; a nil map is an empty object.
 func document(v any) (string, error) {

@@ -40,7 +40,7 @@ connections:
 `
 
 // TestNumbers prints what this installation does under load, on this machine, with everything on it: database, server,
-// browser, CRM and load generator. It asserts nothing about time; make bench shows it.
+// browser, CRM and load generator. It asserts nothing about time; make bench-journey shows it.
 func TestNumbers(t *testing.T) {
 	seconds := 30
 	if s, err := strconv.Atoi(os.Getenv("BENCH_SECONDS")); err == nil {

@@ -1,8 +1,7 @@
 package lead
 
 import (
-	"math"
-	"strconv"
+	"slices"
 	"strings"
 
 	"leadline/internal/privacy"
@@ -16,10 +15,17 @@ const (
 	FieldCheckbox = "checkbox"
 )
 
+// maxChosen is how many options one answer may name.
+const maxChosen = 200
+
+// phoneExtension is the name under which the extension of the phone number is kept among the answers: E.164 has no place for it.
+const phoneExtension = "phone_ext"
+
 // answers fills product, intent and the form's own fields. A definition with the name of a standard field adds its rules to that
-// field. Answers that the form does not define are left out; the stated intent, which has no place of its own, is kept among them.
+// field. Answers that the form does not define are left out and told as unknown; the stated intent and the extension of the phone number,
+// which have no place of their own, are kept among them.
 func (n *normaliser) answers(sub *Submission) {
-	sub.Contact.Fields = map[string]privacy.Text{}
+	sub.Contact.Fields = make(map[string]privacy.Text, len(n.form.Fields)+1)
 	sub.Product = n.short("product", n.raw.Product, maxOther)
 	intent := n.short("intent", n.raw.Intent, maxOther)
 	if intent == "" {
@@ -27,6 +33,9 @@ func (n *normaliser) answers(sub *Submission) {
 	}
 	if intent != "" {
 		sub.Contact.Fields["intent"] = privacy.Text(intent)
+	}
+	if n.extension != "" {
+		sub.Contact.Fields[phoneExtension] = privacy.Text(n.extension)
 	}
 	for _, def := range n.form.Fields {
 		if standard := standardField(sub, def.Name); standard != nil {
@@ -36,8 +45,11 @@ func (n *normaliser) answers(sub *Submission) {
 			continue
 		}
 		sent, name := n.raw.Fields[def.Name].Plain(), "fields."+def.Name
-		if def.Name == "intent" {
+		switch {
+		case def.Name == "intent":
 			sent, name = intent, "intent"
+		case def.Name == phoneExtension && sent == "":
+			sent = n.extension
 		}
 		if value := n.answer(def, name, sent); value != "" {
 			sub.Contact.Fields[def.Name] = privacy.Text(value)
@@ -118,58 +130,104 @@ func (n *normaliser) answer(def FormField, name, sent string) string {
 	case FieldNumber:
 		return n.number(def, name, sent)
 	case FieldCheckbox:
-		return n.checkbox(name, sent)
+		return n.checkbox(def, name, sent)
 	default:
 		return n.limited(name, block(sent), maxAnswer)
 	}
 }
 
+// choice accepts one option, or several with commas between them as a list of ticked boxes is sent, and gives them as the form spells
+// them, each once.
 func (n *normaliser) choice(def FormField, name, sent string) string {
 	sent = line(sent)
 	if sent == "" {
 		return ""
 	}
-	for _, option := range def.Options {
-		if sent == line(option) {
-			return option
-		}
+	if option, ok := def.option(sent); ok {
+		return option
 	}
-	for _, option := range def.Options {
-		if strings.EqualFold(sent, line(option)) {
-			return option
+	var chosen []string
+	for rest := strings.SplitN(sent, ",", maxChosen+1); len(rest) > 0; {
+		option, used := def.firstOption(rest)
+		if used == 0 {
+			n.wrong(name, "not_an_option", "Choose one of these: "+strings.Join(def.Options, ", ")+".")
+			return ""
 		}
+		if option != "" && !slices.Contains(chosen, option) {
+			chosen = append(chosen, option)
+		}
+		rest = rest[used:]
 	}
-	n.wrong(name, "not_an_option", "Choose one of these: "+strings.Join(def.Options, ", ")+".")
-	return ""
+	return strings.Join(chosen, ", ")
 }
 
-func (n *normaliser) number(def FormField, name, sent string) string {
-	sent = strings.ReplaceAll(line(sent), " ", "")
+// firstOption finds the option that the longest beginning of a list stands for, since options may have commas in them; used is how many
+// members of the list that takes, 0 when none is an option. An empty member is no option and no mistake.
+func (f FormField) firstOption(list []string) (option string, used int) {
+	commas := 0
+	for _, option := range f.Options {
+		commas = max(commas, strings.Count(option, ","))
+	}
+	for used = min(len(list), commas+1); used > 0; used-- {
+		sent := strings.TrimSpace(strings.Join(list[:used], ","))
+		if sent == "" {
+			return "", used
+		}
+		if option, ok := f.option(sent); ok {
+			return option, used
+		}
+	}
+	return "", 0
+}
+
+// option finds the option that an answer means: as it is spelled, in other case, or as it is shown (spaces for underscores, capitals).
+func (f FormField) option(sent string) (option string, ok bool) {
+	for _, option := range f.Options {
+		if sent == line(option) {
+			return option, true
+		}
+	}
+	for _, option := range f.Options {
+		if strings.EqualFold(sent, line(option)) {
+			return option, true
+		}
+	}
+	folded, found := fold(sent), ""
+	for _, option := range f.Options {
+		if folded != "" && folded == fold(option) {
+			if found != "" {
+				return "", false // two options differ in what was folded away: nobody can know which was meant
+			}
+			found = option
+		}
+	}
+	return found, found != ""
+}
+
+// boxWords are what a ticked or an empty box is sent as.
+var boxWords = map[string]string{
+	"on": "true", "true": "true", "1": "true", "yes": "true", "y": "true", "t": "true", "x": "true", "checked": "true", "selected": "true",
+	"accepted": "true", "agreed": "true", "agree": "true", "ja": "true", "oui": "true", "si": "true", "sí": "true", "sim": "true", "✓": "true", "✔": "true",
+	"off": "false", "false": "false", "0": "false", "no": "false", "n": "false", "f": "false", "unchecked": "false", "nein": "false",
+	"non": "false", "não": "false", "null": "false", "undefined": "false",
+}
+
+// checkbox reads a box. Its own name or label as the value means that it was ticked. Of several values the last counts: forms put a hidden
+// "no" before the box.
+func (n *normaliser) checkbox(def FormField, name, sent string) string {
+	sent = line(sent)
+	if last := strings.LastIndexByte(sent, ','); last >= 0 && boxWords[strings.ToLower(strings.TrimSpace(sent[last+1:]))] != "" {
+		sent = strings.TrimSpace(sent[last+1:])
+	}
 	if sent == "" {
 		return ""
 	}
-	if strings.Count(sent, ",") == 1 && !strings.Contains(sent, ".") {
-		sent = strings.Replace(sent, ",", ".", 1)
+	if value := boxWords[strings.ToLower(sent)]; value != "" {
+		return value
 	}
-	value, err := strconv.ParseFloat(sent, 64)
-	if err != nil || math.IsInf(value, 0) || math.IsNaN(value) || len(sent) > maxOther {
-		n.wrong(name, "not_a_number", "Enter a number for "+def.Title()+", like 25.")
-		return ""
-	}
-	return sent
-}
-
-func (n *normaliser) checkbox(name, sent string) string {
-	switch strings.ToLower(line(sent)) {
-	case "":
-		return ""
-	case "on", "true", "1", "yes", "y":
+	if folded := fold(sent); folded != "" && (folded == fold(def.Name) || folded == fold(def.Label)) {
 		return "true"
-	case "off", "false", "0", "no", "n":
-		return "false"
 	}
 	n.wrong(name, "not_a_checkbox", "Tick this box or leave it empty.")
 	return ""
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -154,6 +154,9 @@ func (a Answers) Merge(newer Answers, whole bool) (Answers, error) {
 	if out.Fields == nil {
 		out.Fields = map[string]string{}
 	}
+	if newer.Phone != "" && newer.Phone != a.Phone {
+		delete(out.Fields, phoneExtension) // it belongs to the number before
+	}
 	maps.Copy(out.Fields, newer.Fields)
 	out.Consent = a.Consent.merge(newer.Consent, whole)
 	return out, nil

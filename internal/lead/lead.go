@@ -128,12 +128,15 @@ type Raw struct {
 	Name, Email, Phone, Company, Notes           privacy.Text
 	Country, Region, PostalCode, Product, Intent string
 
-	Fields        map[string]privacy.Text // the form's own, without the "fields." prefix
+	// Fields holds every answer that is not a standard one, without the "fields." prefix: the form's own, and those that only their sender
+	// knows. Several answers under one name are joined with ", ".
+	Fields        map[string]privacy.Text
 	Consent       Consent
 	Context       Context
 	ClientKey     string // Idempotency-Key header or submission_id field; empty when absent
 	CorrelationID string
-	Unknown       []string // names of fields that nobody knows: kept out, counted, never a reason to refuse
+	Unknown       []UnknownField // what came where no form has a field: kept out, counted, never a reason to refuse
+	UnknownCount  int            // how many those were; more than Unknown holds when there were very many
 
 	Trap     Trap
 	BodyType string       // the Content-Type it came with
@@ -168,6 +171,9 @@ type Submission struct {
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string
 	Timezone, Language, Source, EmailDomain, DomainClass string
+
+	Unknown      []UnknownField // what was sent that the form does not know, by name; at most MaxUnknown of them
+	UnknownCount int            // how many there were
 
 	BodyType string
 	Body     privacy.Text // what was sent, byte for byte

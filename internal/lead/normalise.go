@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -30,9 +31,10 @@ func NormaliseAnswers(form *Form, raw Raw) (Submission, error) {
 
 // normaliser collects what is wrong while it builds the submission.
 type normaliser struct {
-	form   *Form
-	raw    Raw
-	faults []fault.Field
+	form      *Form
+	raw       Raw
+	extension string // of the phone number
+	faults    []fault.Field
 }
 
 func (n *normaliser) submission() Submission {
@@ -46,10 +48,6 @@ func (n *normaliser) submission() Submission {
 		BodyType:      n.raw.BodyType,
 		Body:          n.raw.Body,
 	}
-	if len(n.raw.Fields)+len(n.raw.Unknown) > maxFields {
-		n.wrong("fields", "too_many", "This form sends more than 64 fields. Send fewer.")
-		return sub
-	}
 	c := &sub.Contact
 	c.Name = privacy.Text(n.short("name", n.raw.Name.Plain(), maxName))
 	c.Company = privacy.Text(n.short("company", n.raw.Company.Plain(), maxCompany))
@@ -59,11 +57,10 @@ func (n *normaliser) submission() Submission {
 	n.place(&sub)
 	n.reach(&sub)
 	n.answers(&sub)
+	n.unknown(&sub)
 	sub.Timezone = c.Context.Timezone
 	sub.Language = languageOf(c.Context.Locale)
-	if source := strings.ToLower(c.Context.UTMSource); !strings.Contains(source, "@") { // reports go by source: it must never be an address
-		sub.Source = cut(source, maxOther)
-	}
+	sub.Source = source(c.Context.UTMSource)
 	return sub
 }
 
@@ -81,24 +78,22 @@ func (n *normaliser) place(sub *Submission) {
 	if sub.Country == "" && !n.wrongAt("country") {
 		sub.Country = country
 	}
-	sub.PostalCode = n.limited("postal_code", postalCode(n.raw.PostalCode), maxOther)
+	sub.PostalCode = postalCode(n.raw.PostalCode, sub.Country)
 }
 
 // reach fills e-mail and phone.
 func (n *normaliser) reach(sub *Submission) {
-	if email := n.short("email", n.raw.Email.Plain(), maxEmail); email != "" {
-		address, domain, ok := ParseEmail(email)
-		if !ok {
-			n.wrong("email", "format", "Enter an email address in the right form, like anna@acme.com")
-		} else {
-			sub.Contact.Email, sub.EmailDomain, sub.DomainClass = privacy.Text(address), domain, DomainClass(domain)
-		}
-	}
+	n.email(sub)
 	phone := n.short("phone", n.raw.Phone.Plain(), maxPhone)
 	if phone == "" || n.wrongAt("phone") {
 		return
 	}
-	e164, wrong := parsePhone(phone, dialledFrom(sub.Country, n.raw.Context.Locale))
+	if final(phone) {
+		sub.Contact.Phone = privacy.Text(phone)
+		n.extension = extensionOf(line(n.raw.Fields[phoneExtension].Plain()))
+		return
+	}
+	e164, extension, wrong := parsePhone(phone, dialledFrom(sub.Country, n.raw.Context.Locale, sub.Contact.Context.Timezone))
 	if wrong != nil {
 		if sub.Contact.Email != "" {
 			wrong.Message += phoneOptional
@@ -107,28 +102,35 @@ func (n *normaliser) reach(sub *Submission) {
 		}
 		n.faults = append(n.faults, *wrong)
 	}
-	sub.Contact.Phone = privacy.Text(e164)
+	if extension == "" {
+		extension = extensionOf(line(n.raw.Fields[phoneExtension].Plain()))
+	}
+	sub.Contact.Phone, n.extension = privacy.Text(e164), extension
+}
+
+func (n *normaliser) email(sub *Submission) {
+	sent := n.raw.Email.Plain()
+	address, domain, ok := ParseEmail(sent)
+	switch {
+	case ok:
+		sub.Contact.Email, sub.EmailDomain, sub.DomainClass = privacy.Text(address), domain, DomainClass(domain)
+	case n.short("email", sent, maxEmail) == "": // empty, or too long and said so
+	default:
+		sentence := "Enter an email address in the right form, like anna@acme.com"
+		if hint := emailHint(sent); hint != "" {
+			sentence += ". Did you mean " + hint + "?"
+		}
+		n.wrong("email", "format", sentence)
+	}
 }
 
 // consent takes the text version of the form when the page does not say which text was shown.
 func (n *normaliser) consent() Consent {
 	c := n.raw.Consent
-	c.TextVersion = cut(line(c.TextVersion), maxOther)
+	c.TextVersion = cut(line(head(c.TextVersion, maxOther)), maxOther)
 	if c.TextVersion == "" && (c.Phone || c.SMS || c.Email) {
 		c.TextVersion = cut(line(n.form.ConsentTextVersion), maxOther)
 	}
-	return c
-}
-
-// cleanContext keeps what helps and shortens what is too long: telemetry is never a reason to refuse.
-func cleanContext(c Context) Context {
-	for _, s := range []*string{
-		&c.PageURL, &c.Referrer, &c.UTMSource, &c.UTMMedium, &c.UTMCampaign, &c.UTMTerm, &c.UTMContent,
-		&c.SubmittedAt, &c.Locale, &c.Device, &c.Network,
-	} {
-		*s = cut(line(*s), maxContext)
-	}
-	c.Timezone = timezone(c.Timezone)
 	return c
 }
 
@@ -151,8 +153,8 @@ func (n *normaliser) short(field, s string, limit int) string {
 }
 
 func (n *normaliser) limited(field, s string, limit int) string {
-	if utf8.RuneCountInString(s) > limit {
-		n.wrong(field, "too_long", "This is longer than "+itoa(limit)+" characters. Shorten it.")
+	if len(s) > limit && utf8.RuneCountInString(s) > limit {
+		n.wrong(field, "too_long", "This is longer than "+strconv.Itoa(limit)+" characters. Shorten it.")
 		return ""
 	}
 	return s

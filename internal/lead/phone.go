@@ -1,7 +1,7 @@
 package lead
 
 import (
-	"errors"
+	"slices"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -16,37 +16,124 @@ const (
 	phoneTooLong   = "This phone number looks too long. Check it"
 	phoneNoCountry = "Start the phone number with + and the country code, like +49 30 901820"
 	phoneNoNumber  = "Enter a phone number in digits, like +49 30 901820"
+	phoneSeveral   = "Enter one phone number only, like +49 30 901820"
 	phoneOptional  = ", or leave it empty and we will email you."
 )
 
-// parsePhone gives a phone number its E.164 form. Numbers without a country code are read as dialled in country (alpha-2, may be
-// empty). Extensions are dropped. Length is checked, not whether the number is assigned: numbering plans change faster than
-// our tables, and a refused real number costs a lead.
-func parsePhone(s, country string) (e164 string, wrong *fault.Field) {
-	s = line(s)
+// origin is where somebody dials from, as far as we know: it says what a number without a country code means.
+type origin struct {
+	stated  string   // the country that they named, alpha-2; empty: none
+	guesses []string // else what their browser lets us believe, the best first
+}
+
+// parsePhone gives a phone number, cleaned, its E.164 form, and apart from it the extension, digits alone. In the country that was stated the length
+// is checked and not whether the number is assigned: numbering plans change faster than our tables, and a refused real number costs a
+// lead. A guessed country counts only where the number is a real one there: a wrong number is worse than a question.
+func parsePhone(s string, from origin) (e164, extension string, wrong *fault.Field) {
 	if final(s) {
-		return s, nil
+		return s, "", nil
 	}
-	if digits := strings.TrimLeft(s, " (-."); strings.HasPrefix(digits, "00") {
-		if n, err := phonenumbers.Parse("+"+strings.TrimLeft(digits, "0"), ""); err == nil && possible(n) == nil {
-			return stable(n, s)
+	w, ok := writtenPhone(narrow(s))
+	if !ok {
+		return "", "", phoneFault("format", phoneNoNumber)
+	}
+	n, wrong := w.resolve(w.number, from)
+	if wrong != nil && w.word != "" {
+		if spelled, bad := w.resolve(w.word, from); bad == nil && phonenumbers.IsValidNumber(spelled) {
+			n, wrong = spelled, nil
+			w.more = false
 		}
 	}
-	n, err := phonenumbers.Parse(s, country)
 	switch {
-	case errors.Is(err, phonenumbers.ErrInvalidCountryCode):
-		return "", phoneFault("country_code", phoneNoCountry)
-	case errors.Is(err, phonenumbers.ErrTooShortNSN), errors.Is(err, phonenumbers.ErrTooShortAfterIDD):
-		return "", phoneFault("too_short", phoneTooShort)
-	case errors.Is(err, phonenumbers.ErrNumTooLong):
-		return "", phoneFault("too_long", phoneTooLong)
-	case err != nil:
-		return "", phoneFault("format", phoneNoNumber)
+	case w.more && (wrong == nil || wrong.Code == "too_long"):
+		return "", "", phoneFault("several", phoneSeveral)
+	case wrong != nil:
+		return "", "", wrong
 	}
-	if wrong = possible(n); wrong != nil {
-		return "", wrong
+	e164, wrong = stable(n, s)
+	if wrong != nil {
+		return "", "", wrong
 	}
-	return stable(n, s)
+	return e164, w.extension, nil
+}
+
+// resolve finds the number that some digits mean: of all readings the first that is a real number, else the first that has a possible
+// length where the country is certain.
+func (w written) resolve(digits string, from origin) (*phonenumbers.PhoneNumber, *fault.Field) {
+	var possibles []*phonenumbers.PhoneNumber
+	var first *fault.Field
+	try := func(digits, country string, certain bool) *phonenumbers.PhoneNumber {
+		n, wrong := readPhone(digits, country)
+		switch {
+		case wrong != nil:
+			if first == nil && certain {
+				first = wrong
+			}
+			return nil
+		case phonenumbers.IsValidNumber(n):
+			return n
+		case certain:
+			possibles = append(possibles, n)
+		}
+		return nil
+	}
+	for _, r := range w.readings(digits, from) {
+		if n := try(r.digits, r.country, r.certain); n != nil {
+			return n, nil
+		}
+	}
+	if len(possibles) > 0 {
+		return possibles[0], nil
+	}
+	if first == nil {
+		first = phoneFault("country_code", phoneNoCountry)
+	}
+	return nil, first
+}
+
+// reading is one way to understand some digits.
+type reading struct {
+	digits, country string
+	certain         bool // what it takes for given was said, not guessed
+}
+
+// readings lists the ways to understand some digits, the most likely first.
+func (w written) readings(digits string, from origin) []reading {
+	var out []reading
+	if abroad, found := strings.CutPrefix(digits, "+"); found {
+		abroad = strings.TrimPrefix(abroad, "00") // +0049
+		if trunk, found := strings.CutPrefix(w.withoutTrunk, "+"); found {
+			out = append(out, reading{"+" + strings.TrimPrefix(trunk, "00"), "", false})
+		}
+		if mobile, found := strings.CutPrefix(abroad, "521"); found { // the 1 of Mexico's mobile phones, which is dialled no more
+			out = append(out, reading{"+52" + mobile, "", false})
+		}
+		return append(out, reading{"+" + abroad, "", true})
+	}
+	abroad, prefixed := strings.CutPrefix(digits, "00")
+	if w.withoutTrunk != "" { // only numbers for people abroad are written with (0)
+		out = append(out, reading{"+" + strings.TrimPrefix(w.withoutTrunk, "00"), "", false})
+	}
+	if prefixed && abroad != "" {
+		national := reading{digits, from.stated, from.stated != ""}
+		return append(out, national, reading{"+" + abroad, "", true})
+	}
+	if from.stated != "" {
+		return append(out, reading{digits, from.stated, true})
+	}
+	for _, country := range from.guesses {
+		out = append(out, reading{digits, country, false})
+	}
+	return out
+}
+
+// readPhone reads digits as dialled in a country; none for a number with a country code.
+func readPhone(digits, country string) (*phonenumbers.PhoneNumber, *fault.Field) {
+	n, err := phonenumbers.Parse(digits, country)
+	if err != nil {
+		return nil, phoneProblem(err)
+	}
+	return n, possible(n)
 }
 
 // plain are calling codes whose numbers hold nothing that parsing would take out of them when they are dialled from abroad, as long as
@@ -113,17 +200,22 @@ func phoneFault(code, sentence string) *fault.Field {
 	return &fault.Field{Field: "phone", Code: code, Message: sentence}
 }
 
-// dialledFrom is the country whose habits a number without a country code follows: the stated one, else the browser's.
-func dialledFrom(country, locale string) string {
+// dialledFrom says where somebody dials from: the stated country, else the region of the browser's language and the country of its time
+// zone.
+func dialledFrom(country, locale, zone string) origin {
 	if country != "" {
-		return country
+		return origin{stated: country}
 	}
-	tag, err := language.Parse(locale)
-	if err != nil {
-		return ""
+	var from origin
+	if tag, err := language.Parse(locale); err == nil {
+		if region, confidence := tag.Region(); confidence == language.Exact {
+			if code := countryOfCode(region.String()); code != "" {
+				from.guesses = append(from.guesses, code)
+			}
+		}
 	}
-	if region, confidence := tag.Region(); confidence == language.Exact {
-		return countryOfCode(region.String())
+	if code := zoneCountry(zone); code != "" && !slices.Contains(from.guesses, code) {
+		from.guesses = append(from.guesses, code)
 	}
-	return ""
+	return from
 }

@@ -1,6 +1,7 @@
 package lead
 
 import (
+	_ "embed"
 	"strings"
 	"sync"
 	"time"
@@ -9,24 +10,58 @@ import (
 	"golang.org/x/text/language"
 )
 
-// timezones remembers valid names: there are some 600 of them, and each look-up reads a file.
-var timezones sync.Map
+// zoneList holds the IANA time zones by country: "CODE ZONE ZONE...".
+//
+//go:embed zones.txt
+var zoneList string
 
-// timezone returns an IANA name unchanged and anything else as nothing: a browser's guess never costs a lead.
-func timezone(s string) string {
-	s = line(s)
-	if s == "" || s == "Local" {
-		return ""
+// zone is a time zone as it is spelled, and the country that it is in; empty when it is in none.
+type zone struct{ name, country string }
+
+// zones are the known time zones by their names in small letters.
+var zones = sync.OnceValue(func() map[string]zone {
+	out := make(map[string]zone, 600)
+	for l := range strings.Lines(zoneList) {
+		words := strings.Fields(l)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		country := strings.Trim(words[0], "-")
+		for _, name := range words[1:] {
+			out[strings.ToLower(name)] = zone{name, country}
+		}
 	}
-	if _, known := timezones.Load(s); known {
-		return s
+	return out
+})
+
+// timezone returns an IANA name as it is spelled, older names too, and anything else as nothing: a browser's guess never costs a lead. A
+// distance from UTC like +02:00 is no zone: it does not say when the clocks change.
+func timezone(s string) string {
+	s = line(head(s, maxOther))
+	if known, ok := zones()[strings.ToLower(s)]; ok {
+		return known.name
+	}
+	if !newerZone(s) {
+		return ""
 	}
 	if _, err := time.LoadLocation(s); err != nil {
 		return ""
 	}
-	timezones.Store(s, true)
 	return s
 }
+
+// newerZone tells whether a name may be that of a zone that is younger than our list, so that nonsense is not looked up in files.
+func newerZone(s string) bool {
+	area, _, found := strings.Cut(s, "/")
+	switch area {
+	case "Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific":
+		return found && len(s) <= 40 && isASCII(s)
+	}
+	return false
+}
+
+// zoneCountry is the country of a time zone; empty when it is in none.
+func zoneCountry(name string) string { return zones()[strings.ToLower(name)].country }
 
 // languageOf gives the language of a locale like de-AT: "de"; nothing when it names none.
 func languageOf(locale string) string {
@@ -40,6 +75,3 @@ func languageOf(locale string) string {
 	}
 	return base.String()
 }
-
-// postalCode writes a postal code as envelopes do.
-func postalCode(s string) string { return strings.ToUpper(line(s)) }

@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -31,10 +31,13 @@ type conn struct {
 	in     *bufio.Reader
 	used   bool // has answered before: it may have been closed by the server meanwhile
 	buf    []byte
+	answer answer
 }
 
-func newConn(o Options) *conn {
-	target, path := endpoint(o)
+// newConn makes the i-th connection of a run; it is opened by the first lead.
+func newConn(o Options, i int) *conn {
+	all := o.targets()
+	target, path := endpoint(all[i%len(all)], o.Form)
 	return &conn{o: o, target: target, head: fmt.Sprintf(
 		"POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: leadline-load\r\nAccept: application/json\r\nContent-Type: application/json\r\n", path, target.Host)}
 }
@@ -80,30 +83,23 @@ func (c *conn) exchange(body []byte, key string, deadline time.Time) (outcome, e
 	if err := c.net.SetDeadline(deadline); err != nil {
 		return outcome{}, err
 	}
-	c.buf = fmt.Appendf(c.buf[:0], "%sIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n", c.head, key, len(body))
+	c.buf = append(append(c.buf[:0], c.head...), "Idempotency-Key: "...)
+	c.buf = append(append(c.buf, key...), "\r\nContent-Length: "...)
+	c.buf = append(strconv.AppendInt(c.buf, int64(len(body)), 10), "\r\n\r\n"...)
 	c.buf = append(c.buf, body...)
 	if _, err := c.net.Write(c.buf); err != nil {
 		return outcome{}, err
 	}
-	res, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	return c.read(res)
-}
-
-func (c *conn) read(res *http.Response) (outcome, error) {
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	res, err := c.answer.read(c.in)
 	if err != nil {
 		return outcome{}, err
 	}
 	c.used = true
-	if res.Close {
+	if res.last {
 		c.close()
 	}
-	if res.StatusCode != http.StatusCreated && res.StatusCode != http.StatusOK {
-		return outcome{kind: fmt.Sprintf("status %d", res.StatusCode)}, nil
+	if res.status != http.StatusCreated && res.status != http.StatusOK {
+		return outcome{kind: fmt.Sprintf("status %d", res.status)}, nil
 	}
 	if c.o.Acked == nil {
 		return outcome{}, nil
@@ -111,7 +107,7 @@ func (c *conn) read(res *http.Response) (outcome, error) {
 	var stored struct {
 		LeadID string `json:"lead_id"`
 	}
-	if err := json.Unmarshal(answer, &stored); err != nil || stored.LeadID == "" {
+	if err := json.Unmarshal(res.body, &stored); err != nil || stored.LeadID == "" {
 		return outcome{kind: "answer without a lead_id"}, nil //nolint:nilerr // reported by its kind
 	}
 	return outcome{leadID: stored.LeadID}, nil

@@ -12,5 +12,6 @@ type Connection struct {
 	Token       privacy.Secret
 	Secret      privacy.Secret
 	Channel     string // chat only
+	Slots       int    // CRM only: calls in flight at most, of this process; 0: the default
 	Missing     string // why it cannot be used here, such as "env:SLACK_TOKEN is not set"; empty: usable
 }

@@ -51,6 +51,7 @@ func (b *builder) connections() {
 			b.needs(path, what, "secret", d.Secret, "secret:NAME")
 			b.refuses(path, what, "token", d.Token)
 			b.refuses(path, what, "channel", d.Channel)
+			c.Slots = b.slots(path, what, &d.Slots)
 		case "slack":
 			c.Destination = outbox.Chat
 			if d.BaseURL = strings.TrimRight(d.BaseURL, "/"); d.BaseURL == slackURL {
@@ -59,6 +60,9 @@ func (b *builder) connections() {
 			b.needs(path, what, "token", d.Token, "secret:NAME")
 			b.needs(path, what, "channel", d.Channel, "NAME")
 			b.refuses(path, what, "secret", d.Secret)
+			if d.Slots != 0 {
+				b.refuses(path, what, "slots", "given")
+			}
 			c.BaseURL = slackURL
 		case "":
 			b.fail(path, "missing", "add kind: webhook or kind: slack", "%s has no kind", what)
@@ -70,6 +74,25 @@ func (b *builder) connections() {
 		}
 		b.cfg.Connections = append(b.cfg.Connections, c)
 	}
+}
+
+// The calls that a process may have in flight to one CRM (contract section 8 and what a process can bear).
+const (
+	defaultSlots = 64
+	mostSlots    = 512
+)
+
+func (b *builder) slots(path, what string, n *int) int {
+	if *n < 0 || *n > mostSlots {
+		b.fail(path+".slots", "range", fmt.Sprintf("use 1 to %d, or leave it out for %d", mostSlots, defaultSlots), "%s: slots is %d", what, *n)
+	}
+	if *n == defaultSlots {
+		*n = 0 // as exported
+	}
+	if *n == 0 {
+		return defaultSlots
+	}
+	return *n
 }
 
 func (b *builder) needs(path, what, key, value, example string) {

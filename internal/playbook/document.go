@@ -176,6 +176,7 @@ type connectionDoc struct {
 	Token   string `yaml:"token,omitempty"`
 	Secret  string `yaml:"secret,omitempty"`
 	Channel string `yaml:"channel,omitempty"`
+	Slots   int    `yaml:"slots,omitempty"`
 }
 
 // choice is one value or several of which any will do.

@@ -197,7 +197,7 @@ func (l *Live) connections(ctx context.Context, cfg *Config) ([]outbox.Connectio
 
 // resolve fetches the credentials of a connection, or notes why it cannot be used here.
 func (l *Live) resolve(ctx context.Context, c Connection) (outbox.Connection, error) {
-	out := outbox.Connection{Slug: c.Slug, Kind: c.Kind, Destination: c.Destination, BaseURL: c.BaseURL, Channel: c.Channel}
+	out := outbox.Connection{Slug: c.Slug, Kind: c.Kind, Destination: c.Destination, BaseURL: c.BaseURL, Channel: c.Channel, Slots: c.Slots}
 	token, noToken, err := l.credential(ctx, c.Token)
 	if err != nil {
 		return out, err

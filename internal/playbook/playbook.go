@@ -65,6 +65,7 @@ type Connection struct {
 	Token       string // like env:NAME, or empty
 	Secret      string
 	Channel     string
+	Slots       int // calls in flight at most, of each process
 }
 
 // Parse reads one configuration text. When a problem is no warning the Config is nil. Whether its parts fit together is for

@@ -64,7 +64,7 @@ tests:
   - {name: Norway is a country, lead: {form: demo, country: NO, product: analytics}, expect: {rule: Nordic analytics}}
   - {name: A partner, lead: {form: news, email: x@eu.partner.example}, expect: {rep: sam@example.com, pool: global}}
 connections:
-  - {slug: any, kind: webhook, base_url: "https://crm.example.com/hooks/leads", secret: "env:CRM_SECRET"}
+  - {slug: any, kind: webhook, base_url: "https://crm.example.com/hooks/leads", secret: "env:CRM_SECRET", slots: 64}
   - {slug: chat, kind: slack, base_url: "http://127.0.0.1:9090/slack", token: "env:SLACK_TOKEN", channel: leads}
 `
 
@@ -191,6 +191,7 @@ func TestProblems_NameTheLineAndWhatToDo(t *testing.T) {
 		{"tie", "rules:", "rules:\n  - {name: A, when: {country: FR}, then: {pool: p}}\n  - {name: B, when: {country: [DE, FR]}, then: {rep: mia@example.com}}", `x.yaml:10: rules "A" and "B" are equally strong and disagree about a lead from FR; make one of them more specific`},
 		{"golden lead", "rules:", "tests:\n  - {name: T, lead: {form: demo}, expect: {pool: q}}\nrules:", `x.yaml:9: test "T" expects pool q, but rule "All" decides on p`},
 		{"golden lead without form", "rules:", "tests:\n  - {name: T, lead: {form: other}, expect: {pool: p}}\nrules:", `x.yaml:9: test "T": there is no form "other"`},
+		{"slots", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://crm.example.com\", secret: \"secret:c\", slots: 513}\nrules:", `x.yaml:9: connection "c": slots is 513; use 1 to 512, or leave it out for 64`},
 		{"vendor", "rules:", "connections:\n  - {slug: c, kind: hubspot}\nrules:", `x.yaml:9: connection "c": kind "hubspot" is not in this version of Leadline; use webhook or slack`},
 		{"stored secret without a name", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://x.example\", secret: \"secret:CRM key\"}\nrules:", `x.yaml:9: connection "c": secret does not name a stored secret; use small letters, digits, - and _, like secret:crm`},
 		{"password in address", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://u:hunter2@x.example\", secret: \"env:S\"}\nrules:", `x.yaml:9: connection "c": its base_url is no web address`},

@@ -36,6 +36,9 @@ type Metrics struct {
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
 	spam            *prometheus.CounterVec
+	spool           *prometheus.CounterVec
+	shed            *prometheus.CounterVec
+	clickToAck      *prometheus.HistogramVec
 }
 
 // NewMetrics makes the metrics on a registry of their own, together with those of the Go runtime and the process.
@@ -77,12 +80,20 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		spool: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, erased meanwhile, or refused because it is full or failed.",
+		}, []string{"outcome"}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_shed_total", Help: "Requests refused so that more important ones are answered, by class of traffic.",
+		}, []string{"class"}),
+		clickToAck: prometheus.NewHistogramVec(seconds("leadline_click_to_ack_seconds", "From the click on Submit to our answer, as visitors' browsers measured it.", secondsBuckets),
+			[]string{"form", "device", "network"}),
 		spam: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_spam_total", Help: "Submissions by form and what was decided about them at the door: accept, hold, challenge.",
 		}, []string{"form", "verdict"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spam,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -199,5 +210,26 @@ func (m *Metrics) InvariantViolation(name string) {
 func (m *Metrics) CSPViolation(directive string) {
 	if m != nil {
 		m.csp.WithLabelValues(directive).Inc()
+	}
+}
+
+// Spool counts what became of submissions that the database could not take: kept, stored, erased, full or failed.
+func (m *Metrics) Spool(outcome string) {
+	if m != nil {
+		m.spool.WithLabelValues(outcome).Inc()
+	}
+}
+
+// Shed counts a request that was refused so that more important ones are answered. class is a constant of the code.
+func (m *Metrics) Shed(class string) {
+	if m != nil {
+		m.shed.WithLabelValues(class).Inc()
+	}
+}
+
+// ClickToAck notes how long a visitor waited from the click to our answer. All labels must come from fixed lists.
+func (m *Metrics) ClickToAck(form, device, network string, seconds float64) {
+	if m != nil {
+		m.clickToAck.WithLabelValues(form, device, network).Observe(seconds)
 	}
 }
