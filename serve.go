@@ -26,6 +26,7 @@ import (
 	"leadline/internal/dispatch"
 	"leadline/internal/drift"
 	"leadline/internal/erasure"
+	"leadline/internal/failpoint"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -296,7 +297,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	defer stopIntake()
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
-	group.Go(func() error { return p.web.Serve(listener) })
+	group.Go(func() error { return p.web.Serve(failpoint.Listener(listener)) })
 	if p.tls != nil {
 		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) })
 		group.Go(func() error { return p.tls.run(inner) })
