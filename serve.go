@@ -26,6 +26,7 @@ import (
 	"leadline/internal/dispatch"
 	"leadline/internal/drift"
 	"leadline/internal/erasure"
+	"leadline/internal/failpoint"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -61,6 +62,11 @@ func serve(ctx context.Context, c *call) error {
 		return fmt.Errorf("cannot listen on %s; choose another with LEADLINE_ADDR: %w", c.cfg.Addr, err)
 	}
 	defer func() { _ = listener.Close() }() // normally closed by the web server already
+	tls, err := c.openTLS(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer tls.close()
 
 	db, closeDB, err := c.openDatabase(ctx, log, true)
 	if err != nil {
@@ -94,7 +100,7 @@ func serve(ctx context.Context, c *call) error {
 		}
 		defer show.stop()
 	}
-	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret}, show, log)
+	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret, tls}, show, log)
 	if err != nil {
 		return err
 	}
@@ -153,6 +159,7 @@ type foundation struct {
 	ring   *keyring.Ring
 	eraser *erasure.Service
 	secret []byte
+	tls    *tlsPort // nil: none
 }
 
 // parts is everything that runs while serving.
@@ -172,6 +179,7 @@ type parts struct {
 	jobs     *jobs.Client
 	hub      *live.Hub
 	web      *web.Server
+	tls      *tlsPort                        // nil: none
 	trickle  func(ctx context.Context) error // nil: none
 }
 
@@ -181,7 +189,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	metrics := telemetry.NewMetrics()
 	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
 	accounts := account.NewStore(db.Gorm, c.now).WithSecret(f.secret)
-	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, trickle: show.trickle}
+	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, tls: f.tls, trickle: show.trickle}
 
 	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
 	p.playbook.UseSecrets(ring.Secrets().Lookup)
@@ -252,7 +260,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	}
 	p.intake = intake.New(intake.Options{
 		DB: db, Secret: f.secret, Seal: ring.Envelope, Node: node.ID(), Now: c.now, NewID: newID, Log: log, Spool: p.spool, Metrics: metrics,
-		Erased: p.eraser.ErasedSince,
+		Erased:  p.eraser.ErasedSince,
 		Waiting: p.dispatch.Waiting, Committed: p.dispatch.Wake, BatchCommitted: metrics.CommitBatch, EventsWritten: p.hub.Wake,
 		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
 		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {
@@ -262,7 +270,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	})
 	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
-		Accounts: accounts, Behind: p.intake.Delay,
+		Accounts: accounts, Behind: p.intake.Delay, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
 			Drift: p.drift, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
@@ -289,7 +297,11 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	defer stopIntake()
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
-	group.Go(func() error { return p.web.Serve(listener) })
+	group.Go(func() error { return p.web.Serve(failpoint.Listener(listener)) })
+	if p.tls != nil {
+		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) })
+		group.Go(func() error { return p.tls.run(inner) })
+	}
 	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnchors()
 	anchored := make(chan error, 1)

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"leadline/internal/drift"
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -77,6 +78,7 @@ func (v *Visitors) Submit(c *fiber.Ctx) error {
 
 // submit parses, stores and answers.
 func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error) {
+	failpoint.At(failpoint.Read)
 	arrival, err := v.admit(c, form)
 	if err != nil {
 		return intake.Accepted{}, err
@@ -103,6 +105,7 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 
 // answer tells the visitor that the lead is safe: a page for browsers without script, else the document of the contract.
 func (v *Visitors) answer(c *fiber.Ctx, form *lead.Form, done intake.Accepted) error {
+	failpoint.At(failpoint.Stored)
 	receipt := v.intake.Receipt(done.SubmissionID)
 	SetCorrelation(c, done.CorrelationID)
 	c.Set(fiber.HeaderCacheControl, "no-store")

@@ -65,6 +65,7 @@ func (s *server) routes() []route {
 		{get, "/healthz", health.Alive},
 		{get, "/readyz", health.Ready},
 		{get, "/metrics", health.Metrics},
+		{get, "/.well-known/acme-challenge/:token", s.challenge()},
 	}
 	return append(table, s.consoleRoutes()...)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -160,6 +161,7 @@ func (s *Service) identified(form *lead.Form, raw lead.Raw, arrival lead.Arrival
 	if err != nil {
 		return lead.Submission{}, err
 	}
+	failpoint.At(failpoint.Validated)
 	sub.Arrival = arrival
 	sub.ID = s.NewID()
 	if sub.CorrelationID == "" {
@@ -194,6 +196,9 @@ func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, er
 	away := s.outage.start()
 	if err := s.enqueue(w, away); err != nil {
 		return outcome{}, err
+	}
+	if failpoint.On(failpoint.AckEarly) {
+		return outcome{Accepted: Accepted{SubmissionID: sub.ID, LeadID: sub.ID, CorrelationID: sub.CorrelationID, AcceptedAt: s.Now()}}, nil
 	}
 	select {
 	case o := <-w.done:

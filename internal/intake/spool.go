@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/spool"
@@ -120,6 +121,7 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	case err != nil:
 		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
 	}
+	failpoint.At(failpoint.Unspooled)
 	s.Metrics.Spool("stored")
 	return nil
 }
