@@ -25,7 +25,7 @@ const (
 func (g *Guard) Token(form string) string {
 	raw := make([]byte, tokenBody, tokenLen)
 	binary.BigEndian.PutUint64(raw, uint64(g.Now().UnixMilli()))
-	_, _ = rand.Read(raw[8:])                                    // never fails
+	_, _ = rand.Read(raw[8:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(append(raw, g.tokenMAC(form, raw)...))
 }
 
