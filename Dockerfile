@@ -19,7 +19,7 @@ USER leadline
 # The generated secret lives here unless LEADLINE_SECRET is set: keep the volume.
 VOLUME /var/lib/leadline
 ENV LEADLINE_ADDR=0.0.0.0:8080 LEADLINE_DATA_DIR=/var/lib/leadline
-EXPOSE 8080
+EXPOSE 8080 443/tcp 443/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD curl -fsS http://127.0.0.1:8080/readyz
 ENTRYPOINT ["leadline"]

@@ -15,7 +15,7 @@ RATE   ?= 50
 FOR    ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup previous postgres chromium compiler db migrate generate generated dev run unit test race bench bench-journey torture shots load lint fmt vuln check build docker
+.PHONY: help setup previous postgres chromium compiler commands db migrate generate generated dev run unit test race bench bench-journey torture kills shots load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ define apt
 	$$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(1)
 endef
 
-setup: postgres chromium compiler ## install what is missing: PostgreSQL, Chromium and a C compiler (Debian, Ubuntu)
+setup: postgres chromium compiler commands ## install what is missing: PostgreSQL, Chromium, a C compiler, OpenSSL and curl (Debian, Ubuntu)
 
 postgres:
 	@if [ -n "$$DATABASE_URL" ] || command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null \
@@ -43,6 +43,10 @@ chromium: # for the journeys
 compiler: # the race detector links C
 	@if command -v gcc >/dev/null || command -v clang >/dev/null; then exit 0; fi; \
 	$(call apt,gcc libc6-dev,A C compiler)
+
+commands: # the documentation's, which the tests run
+	@if command -v openssl >/dev/null && command -v curl >/dev/null; then exit 0; fi; \
+	$(call apt,openssl curl ca-certificates,OpenSSL or curl)
 
 db: ## open psql on the private database of a running `make run`
 	@home=$$(cat "$(DATA)/postgres.location" 2>/dev/null || echo "$(DATA)"); \
@@ -89,9 +93,13 @@ bench-journey: setup ## the numbers of a journey with a browser and a CRM that f
 	$(GO) test -tags bench -run TestNumbers -count=1 -v -timeout 30m ./internal/journey
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
 
-torture: setup ## the tests of trust in full size: every probe, spelling, tampering, history and cut (long)
+torture: setup kills ## the tests of trust in full size: every probe, spelling, tampering, history, cut and kill (long)
 	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade|Identity|LostAnswer|Mixes|DoubleClick' \
 		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey ./internal/intake
+
+# One package at a time and nothing beside it: its figures are times. REPORT= names a folder for them.
+kills: setup ## kill servers and databases under load, in full size, and count (half an hour)
+	TORTURE=full TORTURE_REPORT="$(abspath $(REPORT))" $(GO) test -count=1 -timeout 90m -v ./internal/failpoint ./internal/torture/...
 
 shots: setup ## take the README's pictures from the running product
 	$(GO) test -tags shots -run TestShots -count=1 ./internal/journey

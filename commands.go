@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"leadline/internal/config"
 	"leadline/internal/demo"
 	"leadline/internal/load"
@@ -53,8 +55,8 @@ func commands() []command {
 		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, words: true, run: check},
 		{name: "demo remove", usage: "demo remove", summary: "removes all demo data", run: demoRemove},
 		{
-			name: "sandbox", usage: "sandbox [--addr 127.0.0.1:9090]", summary: "the vendor simulators on their own",
-			flags: map[string]bool{"addr": true, "slack-token": true, "webhook-secret": true}, plain: true, run: runSandbox,
+			name: "sandbox", usage: "sandbox [--addr 127.0.0.1:9090] [--smtp-addr 127.0.0.1:0]", summary: "the vendor simulators on their own",
+			flags: map[string]bool{"addr": true, "smtp-addr": true, "slack-token": true, "webhook-secret": true}, plain: true, run: runSandbox,
 		},
 		{
 			name: "load", usage: "load --target URL --form SLUG --rate N --duration D [--json]", summary: "sends leads at a steady rate and prints latencies",
@@ -288,9 +290,12 @@ func demoRemove(ctx context.Context, c *call) error {
 }
 
 func runSandbox(ctx context.Context, c *call) error {
-	addr := c.flags["addr"]
+	addr, smtpAddr := c.flags["addr"], c.flags["smtp-addr"]
 	if addr == "" {
 		addr = "127.0.0.1:9090"
+	}
+	if smtpAddr == "" {
+		smtpAddr = "127.0.0.1:0"
 	}
 	log := c.logger()
 	server := sandbox.New(sandbox.Options{Now: c.now, Log: log, SlackToken: c.flags["slack-token"], WebhookSecret: c.flags["webhook-secret"]})
@@ -298,8 +303,24 @@ func runSandbox(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "The vendor sandbox listens on http://%s\n", listener.Addr())
-	return serveHTTP(ctx, listener, server)
+	mailListener, err := sandboxListener(ctx, smtpAddr)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	// One line that ends with the web address: programs read it.
+	fmt.Fprintf(c.stdout, "The vendor sandbox listens on smtp://%s and http://%s\n", mailListener.Addr(), listener.Addr())
+	return serveSandbox(ctx, server, listener, mailListener)
+}
+
+// serveSandbox serves the vendors' pages and takes mail until the context ends or one of them fails.
+func serveSandbox(ctx context.Context, server *sandbox.Server, listener, mailListener net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer func() { _ = server.Close() }() // ends the mail server too; what it kept is on disk already
+		return serveHTTP(ctx, listener, server)
+	})
+	group.Go(func() error { return server.ServeSMTP(mailListener) })
+	return group.Wait()
 }
 
 // sandboxListener listens on loopback only: the sandbox's controls have no sign-in.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"leadline/internal/keyring"
+	"leadline/internal/machine"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/privacy"
@@ -20,6 +21,10 @@ import (
 func secretCommands() []command {
 	return []command{
 		{name: "secret set", usage: "secret set NAME < FILE", summary: "stores a credential, read from standard input", words: true, run: secretSet},
+		{
+			name: "secret generate", usage: "secret generate NAME [--force]", summary: "makes a key for a machine client, stores it and prints it once",
+			flags: map[string]bool{"force": false}, words: true, run: secretGenerate,
+		},
 		{name: "secret list", usage: "secret list", summary: "prints the names of stored credentials", run: secretList},
 		{
 			name: "secret remove", usage: "secret remove NAME [--force]", summary: "forgets a credential",
@@ -86,11 +91,49 @@ func secretSet(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.withKeyring(ctx, func(_ *postgres.DB, ring *keyring.Ring) error {
+	return c.withKeyring(ctx, func(db *postgres.DB, ring *keyring.Ring) error {
+		if err := refuseNoKey(ctx, db, name, value); err != nil {
+			return err
+		}
 		if err := ring.Secrets().Set(ctx, name, value); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stdout, "Stored. Connections use it as secret:%s.\n", name)
+		fmt.Fprintf(c.stdout, "Stored. Connections and clients use it as secret:%s.\n", name)
+		return nil
+	})
+}
+
+// refuseNoKey refuses a value that a machine client could not sign with, where one is meant to.
+func refuseNoKey(ctx context.Context, db *postgres.DB, name string, value privacy.Secret) error {
+	cfg, err := liveConfig(ctx, db)
+	if err != nil || !slices.Contains(cfg.ClientKeyNames(), name) {
+		return err
+	}
+	if _, err := machine.ParseKey(value); err != nil {
+		return fmt.Errorf("a machine client signs with secret:%s, and this is no key: %w; run: leadline secret generate %s --force", name, err, name)
+	}
+	return nil
+}
+
+func secretGenerate(ctx context.Context, c *call) error {
+	name, err := c.secretName()
+	if err != nil {
+		return err
+	}
+	return c.withKeyring(ctx, func(_ *postgres.DB, ring *keyring.Ring) error {
+		all, err := ring.Secrets().List(ctx)
+		if err != nil {
+			return err
+		}
+		if c.flags["force"] == "" && slices.ContainsFunc(all, func(s keyring.SecretInfo) bool { return s.Name == name }) {
+			return fmt.Errorf("there is a secret called %s; choose another name, or add --force to replace it", name)
+		}
+		key := machine.NewKey()
+		if err := ring.Secrets().Set(ctx, name, key); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stderr, "Stored as secret:%s. This is the only time it is shown; give it to the client over a safe way:\n", name)
+		fmt.Fprintln(c.stdout, key.Plain())
 		return nil
 	})
 }
@@ -125,10 +168,11 @@ func secretList(ctx context.Context, c *call) error {
 		if err != nil {
 			return err
 		}
-		named, err := liveSecretNames(ctx, db)
+		cfg, err := liveConfig(ctx, db)
 		if err != nil {
 			return err
 		}
+		named := cfg.SecretNames()
 		if len(all) == 0 {
 			fmt.Fprintln(c.stderr, "No secret is stored.")
 		}
@@ -136,7 +180,7 @@ func secretList(ctx context.Context, c *call) error {
 			fmt.Fprintf(c.stdout, "%-32s set %s\n", s.Name, s.Updated.UTC().Format("2006-01-02 15:04:05 UTC"))
 			named = slices.DeleteFunc(named, func(name string) bool { return name == s.Name })
 		}
-		c.warnUnset(named)
+		c.warnUnset(named, cfg.ClientKeyNames())
 		return nil
 	})
 }
@@ -147,12 +191,12 @@ func secretRemove(ctx context.Context, c *call) error {
 		return err
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		named, err := liveSecretNames(ctx, db)
+		cfg, err := liveConfig(ctx, db)
 		if err != nil {
 			return err
 		}
-		if slices.Contains(named, name) && c.flags["force"] == "" {
-			return fmt.Errorf("the live configuration uses secret:%s, and its leads would wait; apply one that does not, or add --force", name)
+		if slices.Contains(cfg.SecretNames(), name) && c.flags["force"] == "" {
+			return fmt.Errorf("the live configuration uses secret:%s: leads of its connection would wait, its client would be refused; apply one that does not, or add --force", name)
 		}
 		if err := keyring.NewSecrets(db, nil).Remove(ctx, name); err != nil {
 			return err
@@ -211,13 +255,17 @@ func (c *call) giveUp(ctx context.Context, ring *keyring.Ring, kek string) error
 		return err
 	}
 	fmt.Fprintf(c.stdout, "Data keys given up: %d. New ones are made when they are needed; stored payloads under the old ones cannot be read again.\n", lost.Keys)
-	c.warnUnset(lost.Secrets)
+	c.warnUnset(lost.Secrets, nil)
 	return nil
 }
 
-// warnUnset names secrets that must be set.
-func (c *call) warnUnset(names []string) {
+// warnUnset names secrets that must be set. Some may be keys of machine clients.
+func (c *call) warnUnset(names, clientKeys []string) {
 	for _, name := range names {
+		if slices.Contains(clientKeys, name) {
+			fmt.Fprintf(c.stderr, "warning: secret:%s is not set, and its client cannot sign with it; run: leadline secret generate %s\n", name, name)
+			continue
+		}
 		fmt.Fprintf(c.stderr, "warning: secret:%s is not set, and leads for its connection wait; run: leadline secret set %s\n", name, name)
 	}
 }
@@ -232,20 +280,21 @@ func (c *call) warnUnsetSecrets(ctx context.Context, db *postgres.DB, cfg *playb
 	if err != nil {
 		return err
 	}
-	c.warnUnset(slices.DeleteFunc(names, func(name string) bool {
+	names = slices.DeleteFunc(names, func(name string) bool {
 		return slices.ContainsFunc(all, func(s keyring.SecretInfo) bool { return s.Name == name })
-	}))
+	})
+	c.warnUnset(names, cfg.ClientKeyNames())
 	return nil
 }
 
-// liveSecretNames are the secrets that the live configuration refers to.
-func liveSecretNames(ctx context.Context, db *postgres.DB) ([]string, error) {
+// liveConfig is the live configuration; an empty one before the first.
+func liveConfig(ctx context.Context, db *postgres.DB) (*playbook.Config, error) {
 	live := playbook.NewLive(db, func(string) (string, bool) { return "", false }, slog.New(slog.DiscardHandler))
 	if err := live.Refresh(ctx); err != nil {
 		return nil, err
 	}
 	if cfg := live.Current().Config; cfg != nil {
-		return cfg.SecretNames(), nil
+		return cfg, nil
 	}
-	return nil, nil
+	return &playbook.Config{}, nil
 }

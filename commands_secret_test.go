@@ -74,6 +74,37 @@ func TestSecretCommands_StoreListAndRemoveWithoutShowingAnything(t *testing.T) {
 	}
 }
 
+func TestSecretCommands_MakeAKeyForAMachineClientAndRefuseWhatIsNone(t *testing.T) {
+	t.Parallel()
+	o := newTerminal(t)
+	text := strings.Replace(secretPlaybook, "connections:", "clients: [{slug: partner, forms: [demo], keys: [\"secret:partner\"]}]\nconnections:", 1)
+	if code, out, problems := o.run(text, "apply", "-"); code != 0 || !strings.Contains(problems, "its client cannot sign with it; run: leadline secret generate partner") {
+		t.Fatalf("%d %s%s", code, out, problems)
+	}
+	if code, _, problems := o.run("hunter2-is-no-key", "secret", "set", "partner"); code != 1 || !strings.Contains(problems, "this is no key: it does not begin with whsec_") || strings.Contains(problems, "hunter2") {
+		t.Errorf("%d %s", code, problems)
+	}
+	code, key, problems := o.run("", "secret", "generate", "partner")
+	if code != 0 || !regexp.MustCompile(`^whsec_[A-Za-z0-9+/]{43}=\n$`).MatchString(key) || strings.Contains(problems, "whsec_") {
+		t.Errorf("%d %q %s", code, key, problems)
+	}
+	if code, out, problems := o.run("", "secret", "generate", "partner"); code != 1 || out != "" || !strings.Contains(problems, "--force") {
+		t.Errorf("over a key that is there: %d %s%s", code, out, problems)
+	}
+	if code, again, _ := o.run("", "secret", "generate", "partner", "--force"); code != 0 || again == key {
+		t.Errorf("%d %q after %q", code, again, key)
+	}
+	if code, _, problems := o.run(key, "secret", "set", "partner"); code != 0 {
+		t.Errorf("a key of somebody else's making: %s", problems)
+	}
+	if _, out, problems := o.run("", "secret", "list"); !strings.Contains(out, "partner ") || strings.Contains(problems, "partner") {
+		t.Errorf("%s%s", out, problems)
+	}
+	if code, _, _ := o.run("", "secret", "remove", "partner"); code != 1 {
+		t.Errorf("removed while it is used: %d", code)
+	}
+}
+
 func TestSecretRotate_MovesFromTheDerivedKeyToOneInAFile(t *testing.T) {
 	t.Parallel()
 	o := newTerminal(t)

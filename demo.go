@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"leadline/internal/account"
+	"leadline/internal/config"
 	"leadline/internal/demo"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
@@ -30,6 +32,7 @@ const (
 type demoShow struct {
 	on         bool // the live configuration is demo data
 	sandboxURL string
+	smtp       config.SMTP       // the sandbox's mail server
 	secrets    map[string]string // credentials of the demo's connections, by the name their reference gives
 	allow      []netip.AddrPort  // where the sandbox is: configured URLs may always reach it
 	trickle    func(ctx context.Context) error
@@ -85,15 +88,22 @@ func (c *call) startDemo(ctx context.Context, db *postgres.DB, secret []byte, lo
 	if err != nil {
 		return demoShow{}, err
 	}
+	mailListener, err := sandboxListener(ctx, "127.0.0.1:0")
+	if err != nil {
+		return demoShow{}, errors.Join(err, server.Close(), listener.Close())
+	}
+	if show.smtp, err = config.ParseSMTP("smtp://" + mailListener.Addr().String()); err != nil {
+		return demoShow{}, errors.Join(err, server.Close(), listener.Close(), mailListener.Close())
+	}
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := serveHTTP(running, listener, server); err != nil {
+		if err := serveSandbox(running, server, listener, mailListener); err != nil {
 			log.Error("the sandbox ended", "error", err)
 		}
 	}()
-	show.end = func() { cancel(); <-done; _ = server.Close() }
+	show.end = func() { cancel(); <-done }
 
 	if err := c.seedDemo(ctx, db, secret, show.sandboxURL); err != nil {
 		show.stop()
@@ -176,7 +186,7 @@ func (c *call) greet(show demoShow, setup string) {
 		if err != nil {
 			return
 		}
-		fmt.Fprintf(c.stdout, "  Demo form    %s/f/%s\n  Sandbox      %s   (the CRM and chat of the demo)\n\n  Demo sign-ins\n", url, demo.Form, show.sandboxURL)
+		fmt.Fprintf(c.stdout, "  Demo form    %s/f/%s\n  Sandbox      %s   (the CRM, chat and mail of the demo)\n\n  Demo sign-ins\n", url, demo.Form, show.sandboxURL)
 		for _, person := range demo.People {
 			fmt.Fprintf(c.stdout, "    %-6s %-32s password %s\n", person.Role, person.Email, demoPassword(secret, person.Email))
 		}

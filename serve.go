@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,18 +22,23 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/audit"
 	"leadline/internal/crm"
+	"leadline/internal/demo"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/erasure"
+	"leadline/internal/failpoint"
 	"leadline/internal/hold"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/live"
+	"leadline/internal/mail"
 	"leadline/internal/notify"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
+	"leadline/internal/privacy"
 	"leadline/internal/rep"
 	"leadline/internal/spam"
 	"leadline/internal/spool"
@@ -58,6 +64,11 @@ func serve(ctx context.Context, c *call) error {
 		return fmt.Errorf("cannot listen on %s; choose another with LEADLINE_ADDR: %w", c.cfg.Addr, err)
 	}
 	defer func() { _ = listener.Close() }() // normally closed by the web server already
+	tls, err := c.openTLS(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer tls.close()
 
 	db, closeDB, err := c.openDatabase(ctx, log, true)
 	if err != nil {
@@ -91,7 +102,7 @@ func serve(ctx context.Context, c *call) error {
 		}
 		defer show.stop()
 	}
-	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret}, show, log)
+	p, err := c.assemble(ctx, foundation{db, node, ring, eraser, secret, tls}, show, log)
 	if err != nil {
 		return err
 	}
@@ -105,6 +116,33 @@ func serve(ctx context.Context, c *call) error {
 // eraser makes the part that erases people.
 func (c *call) eraser(db *postgres.DB, secret []byte, log *slog.Logger) *erasure.Service {
 	return erasure.New(erasure.Options{DB: db, Secret: secret, List: c.cfg.ErasureList, TableOf: erasure.Tables(db), Log: log})
+}
+
+// mailSender makes the part that sends mail: by the configured server, else in the demo by the sandbox's, else by none.
+func (c *call) mailSender(ring *keyring.Ring, show demoShow) *mail.Sender {
+	o := mail.Options{Server: c.cfg.SMTP, From: c.cfg.MailFrom, Now: c.now, Password: c.smtpPassword(ring)}
+	if !o.Server.Given() && show.on {
+		o.Server, o.From, o.Password = show.smtp, &netmail.Address{Name: "Leadline", Address: demo.MailFrom}, nil
+	}
+	return mail.New(o)
+}
+
+// smtpPassword resolves the reference that the setting may be, each time that it is asked.
+func (c *call) smtpPassword(ring *keyring.Ring) func(ctx context.Context) (privacy.Secret, error) {
+	given := string(c.cfg.SMTP.Password)
+	return func(ctx context.Context) (privacy.Secret, error) {
+		if name, ok := strings.CutPrefix(given, "secret:"); ok {
+			return ring.Secrets().Lookup(ctx, name)
+		}
+		if name, ok := strings.CutPrefix(given, "env:"); ok {
+			value, set := c.env(name)
+			if !set {
+				return "", fmt.Errorf("the environment variable with the mail server's password is not set")
+			}
+			return privacy.Secret(value), nil
+		}
+		return privacy.Secret(given), nil
+	}
 }
 
 // setupLink is the link for the first admin; empty when there is one.
@@ -123,6 +161,7 @@ type foundation struct {
 	ring   *keyring.Ring
 	eraser *erasure.Service
 	secret []byte
+	tls    *tlsPort // nil: none
 }
 
 // parts is everything that runs while serving.
@@ -138,11 +177,13 @@ type parts struct {
 	dispatch *dispatch.Service
 	writer   *crm.Writer
 	notify   *notify.Service
+	drift    *drift.Service
 	jobs     *jobs.Client
 	hub      *live.Hub
 	spam     *spam.Guard
 	holds    *hold.Store
 	web      *web.Server
+	tls      *tlsPort                        // nil: none
 	trickle  func(ctx context.Context) error // nil: none
 }
 
@@ -152,7 +193,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	metrics := telemetry.NewMetrics()
 	reps, leads := rep.NewStore(db.Gorm), lead.NewStore(db.Gorm)
 	accounts := account.NewStore(db.Gorm, c.now).WithSecret(f.secret)
-	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, trickle: show.trickle}
+	p := &parts{log: log, node: node, ring: ring, eraser: f.eraser, tls: f.tls, trickle: show.trickle}
 
 	p.playbook = playbook.NewLive(db, show.lookup(c.env), log)
 	p.playbook.UseSecrets(ring.Secrets().Lookup)
@@ -195,7 +236,14 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	if err != nil {
 		return nil, err
 	}
-	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {
+	p.drift = drift.NewService(drift.Options{
+		DB: db, Forms: func() map[string]*lead.Form { return p.playbook.Current().Forms }, Mail: c.mailSender(ring, show),
+		Enqueue: func(ctx context.Context, tx pgx.Tx, mailID int64) error {
+			return p.jobs.EnqueueDriftMail(ctx, tx, mailID)
+		},
+		PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log, Metrics: metrics,
+	})
+	if p.jobs, err = jobs.New(jobs.Options{DB: db, Writer: p.writer, Drift: p.drift, Seal: ring.Envelope, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
 
@@ -236,10 +284,10 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	})
 	p.web, err = web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: c.cfg.PublicURL, TrustedProxies: c.cfg.TrustedProxies, Log: log, Now: c.now, Metrics: metrics,
-		Accounts: accounts, Behind: p.intake.Delay,
+		Accounts: accounts, Behind: p.intake.Delay, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Holds: p.holds, Spam: p.spam, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
-			Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Drift: p.drift, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 			Audit:    handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
@@ -253,7 +301,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.spam.Run, p.holds.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {
@@ -263,7 +311,11 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	defer stopIntake()
 	intakeDone := make(chan error, 1)
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
-	group.Go(func() error { return p.web.Serve(listener) })
+	group.Go(func() error { return p.web.Serve(failpoint.Listener(listener)) })
+	if p.tls != nil {
+		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) })
+		group.Go(func() error { return p.tls.run(inner) })
+	}
 	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopAnchors()
 	anchored := make(chan error, 1)

@@ -77,6 +77,7 @@ var deeds = map[audit.Action]string{
 	audit.PayloadRead: "read what was sent for", audit.SecretSet: "set the secret", audit.SecretRemoved: "removed the secret",
 	audit.DataKeyMade: "made", audit.DataKeyRotated: "rotated", audit.MasterKeyRotated: "rotated the master key", audit.KeyUsed: "opened",
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
+	audit.DriftResolved: "marked as resolved",
 }
 
 func auditEntry(l audit.Line) views.AuditEntry {
@@ -130,6 +131,8 @@ func objectWord(l audit.Line) (word, page string) {
 		return "version " + l.Object, ""
 	case "data_key":
 		return "key " + l.Object, ""
+	case "drift":
+		return "schema drift " + l.Object, "/drift?show=all"
 	case "session", "erasure":
 		return "", ""
 	}

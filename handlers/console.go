@@ -11,6 +11,7 @@ import (
 
 	"leadline/internal/account"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/internal/hold"
 	"leadline/internal/lead"
@@ -35,6 +36,7 @@ type Console struct {
 	accounts  *account.Store
 	hub       *live.Hub
 	db        *postgres.DB
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -46,7 +48,7 @@ type Console struct {
 // NewConsole takes what the console needs.
 func NewConsole(d Deps) *Console {
 	return &Console{
-		leads: d.Leads, holds: d.Holds, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB,
+		leads: d.Leads, holds: d.Holds, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB, drift: d.Drift,
 		metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now, log: d.Log,
 	}
 }
@@ -155,6 +157,7 @@ func (h *Console) meta(c *fiber.Ctx, title, use string, me *rep.Rep) views.PageM
 	}
 	return views.PageMeta{
 		Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May, Held: h.heldCount(c),
+		Drift: h.drift.Open(),
 	}
 }
 

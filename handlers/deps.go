@@ -6,6 +6,7 @@ import (
 
 	"leadline/internal/account"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/hold"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -30,6 +31,7 @@ type Deps struct {
 	Playbook  *playbook.Live
 	Accounts  *account.Store
 	Hub       *live.Hub
+	Drift     *drift.Service // nil: nothing is noted
 	Audit     AuditDeps
 	Metrics   *telemetry.Metrics
 	PublicURL string // scheme and host, without a slash at the end

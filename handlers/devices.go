@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"leadline/internal/account"
+	"leadline/internal/drift"
 	"leadline/internal/fault"
 	"leadline/views"
 )
@@ -15,13 +16,14 @@ import (
 // Devices shows people where they are signed in.
 type Devices struct {
 	accounts  *account.Store
+	drift     *drift.Service
 	publicURL string
 	now       func() time.Time
 }
 
 // NewDevices makes the handlers of the list of devices.
 func NewDevices(d Deps) *Devices {
-	return &Devices{accounts: d.Accounts, publicURL: d.PublicURL, now: d.Now}
+	return &Devices{accounts: d.Accounts, drift: d.Drift, publicURL: d.PublicURL, now: d.Now}
 }
 
 // Page is GET /me/devices: the person's own sessions.
@@ -31,7 +33,7 @@ func (d *Devices) Page(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	page := views.Devices{Meta: views.PageMeta{Title: "Your devices", Nav: "devices", Person: personView(who), Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May}}
+	page := views.Devices{Meta: views.PageMeta{Title: "Your devices", Nav: "devices", Person: personView(who), Theme: c.Cookies("leadline_theme"), Now: now, Drift: d.drift.Open(), May: GrantOf(c).May}}
 	page.Ended, _ = strconv.Atoi(c.Query("ended"))
 	for _, s := range sessions {
 		page.Devices = append(page.Devices, views.Device{

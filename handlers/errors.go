@@ -102,6 +102,8 @@ func fromHTTP(code int) (fault.Error, int, string) {
 		kind, message = fault.TooLarge, "At most 32 KiB are accepted."
 	case fiber.StatusRequestHeaderFieldsTooLarge:
 		return fault.Error{Kind: "headers_too_large", Message: "The request's headers are longer than 8 KiB."}, code, "This is too long"
+	case fiber.StatusTooEarly:
+		return fault.Error{Kind: "too_early", Message: "Send this again once the connection is set up, or with an Idempotency-Key."}, code, "Too early"
 	case fiber.StatusRequestTimeout:
 		return fault.Error{Kind: "timeout", Message: "The request did not arrive in time."}, code, "Too slow"
 	case fiber.StatusUpgradeRequired:

@@ -7,6 +7,8 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"leadline/internal/drift"
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
@@ -19,6 +21,7 @@ import (
 type Visitors struct {
 	intake    *intake.Service
 	playbook  *playbook.Live
+	drift     *drift.Service
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
@@ -28,7 +31,7 @@ type Visitors struct {
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
-		intake: d.Intake, playbook: d.Playbook, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
+		intake: d.Intake, playbook: d.Playbook, drift: d.Drift, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
 		spam: d.Spam,
 	}
 }
@@ -56,7 +59,7 @@ type next struct {
 func (v *Visitors) Submit(c *fiber.Ctx) error {
 	started, label := v.now(), "unknown"
 	outcome := "created"
-	form, err := v.form(c)
+	form, err := v.named(c)
 	if err == nil {
 		label = form.Slug
 		var done intake.Accepted
@@ -76,24 +79,37 @@ func (v *Visitors) Submit(c *fiber.Ctx) error {
 
 // submit parses, stores and answers.
 func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error) {
-	raw, err := parseAnswers(c)
+	failpoint.At(failpoint.Read)
+	arrival, err := v.admit(c, form)
 	if err != nil {
 		return intake.Accepted{}, err
 	}
+	raw, err := parseAnswers(c)
+	if err != nil {
+		v.drift.NoteUnreadable(form, c.Get(fiber.HeaderContentType), err)
+		return intake.Accepted{}, err
+	}
+	if arrival.Machine != "" {
+		raw.ClientKey = machineKey(c, arrival)
+	}
 	SetCorrelation(c, raw.CorrelationID)
-	var arrival lead.Arrival
 	if err := v.screen(c, form, &raw, &arrival); err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
 	}
 	done, err := v.intake.Accept(c.UserContext(), form, raw, arrival)
+	v.drift.Note(form, &raw, err)
 	if err != nil {
 		return intake.Accepted{}, &refused{raw: raw, err: err}
+	}
+	if arrival.Machine != "" && done.Replayed {
+		c.Set("Idempotent-Replayed", "true")
 	}
 	return done, v.answer(c, form, done)
 }
 
 // answer tells the visitor that the lead is safe: a page for browsers without script, else the document of the contract.
 func (v *Visitors) answer(c *fiber.Ctx, form *lead.Form, done intake.Accepted) error {
+	failpoint.At(failpoint.Stored)
 	receipt := v.intake.Receipt(done.SubmissionID)
 	SetCorrelation(c, done.CorrelationID)
 	c.Set(fiber.HeaderCacheControl, "no-store")
@@ -145,11 +161,20 @@ func (v *Visitors) failed(c *fiber.Ctx, form *lead.Form, err error) error {
 
 // form finds the form that the address names and settles whether the page that calls may.
 func (v *Visitors) form(c *fiber.Ctx) (*lead.Form, error) {
+	form, err := v.named(c)
+	if err != nil {
+		return nil, err
+	}
+	return form, v.allowOrigin(c, form)
+}
+
+// named finds the form that the address names.
+func (v *Visitors) named(c *fiber.Ctx) (*lead.Form, error) {
 	form := v.playbook.Current().Forms[c.Params("slug")]
 	if form == nil || form.Paused {
 		return nil, fault.New(fault.NotFound, "There is no form at this address, or it is not taking answers now.")
 	}
-	return form, v.allowOrigin(c, form)
+	return form, nil
 }
 
 // submission finds the submission that a receipt in the Authorization header opens; it must be the one in the address.

@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"leadline/internal/crm"
+	"leadline/internal/drift"
 	"leadline/internal/keyring"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
@@ -41,6 +42,7 @@ const (
 type Options struct {
 	DB     *postgres.DB
 	Writer *crm.Writer
+	Drift  *drift.Service                                                         // sends mails to owners of forms; nil: no job of this kind is worked
 	Seal   func(ctx context.Context, plain, aad []byte) (keyring.Envelope, error) // (*keyring.Ring).Envelope; nil: no payload is sealed afterwards
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -64,11 +66,16 @@ func New(o Options) (*Client, error) {
 		river.AddWorker(workers, &sealPayloadsWorker{pool: o.DB.Jobs, seal: o.Seal})
 		every = append(every, periodic(time.Hour, sealPayloadsArgs{}))
 	}
+	queues := map[string]river.QueueConfig{
+		queueCRM:           {MaxWorkers: crmWorkers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
+		river.QueueDefault: {MaxWorkers: 2, FetchCooldown: 100 * time.Millisecond, FetchPollInterval: time.Second},
+	}
+	if o.Drift != nil {
+		river.AddWorker(workers, &driftMailWorker{drift: o.Drift})
+		queues[queueMail] = river.QueueConfig{MaxWorkers: mailWorkers, FetchCooldown: 100 * time.Millisecond, FetchPollInterval: time.Second}
+	}
 	made, err := river.NewClient(riverpgxv5.New(o.DB.Jobs), &river.Config{
-		Queues: map[string]river.QueueConfig{
-			queueCRM:           {MaxWorkers: crmWorkers, FetchCooldown: fetchCooldown, FetchPollInterval: fetchPoll},
-			river.QueueDefault: {MaxWorkers: 2, FetchCooldown: 100 * time.Millisecond, FetchPollInterval: time.Second},
-		},
+		Queues:                      queues,
 		Workers:                     workers,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPoll,

@@ -39,6 +39,11 @@ var expired = []struct{ table, sql string }{
 		AND expires_at < statement_timestamp() - interval '1 day'`},
 	{"setup_link", `DELETE FROM setup_link WHERE token_hash = ANY(ARRAY(SELECT token_hash FROM setup_link WHERE expires_at < statement_timestamp() - interval '1 day' LIMIT $1))
 		AND expires_at < statement_timestamp() - interval '1 day'`},
+	// Days and notices go with their group or mail.
+	{"drift_group", `DELETE FROM drift_group WHERE id = ANY(ARRAY(SELECT id FROM drift_group WHERE last_seen < statement_timestamp() - interval '90 days' LIMIT $1))
+		AND last_seen < statement_timestamp() - interval '90 days'`},
+	{"drift_day", `DELETE FROM drift_day WHERE (group_id, day) IN (SELECT group_id, day FROM drift_day WHERE day < (statement_timestamp() - interval '90 days')::date LIMIT $1)`},
+	{"drift_mail", `DELETE FROM drift_mail WHERE id = ANY(ARRAY(SELECT id FROM drift_mail WHERE created_at < statement_timestamp() - interval '90 days' LIMIT $1))`},
 	// A proof that has run out is refused by its own time.
 	{"spent_proof", `DELETE FROM spent_proof WHERE proof = ANY(ARRAY(SELECT proof FROM spent_proof WHERE expires_at < statement_timestamp() ORDER BY expires_at LIMIT $1))`},
 	// Who looked, and why, stays in the audit chain. The key is a UUIDv7.

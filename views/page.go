@@ -11,11 +11,12 @@ import (
 // PageMeta describes a page to its shell.
 type PageMeta struct {
 	Title  string // the h1 and, with the product's name, the document's title; never personal data
-	Nav    string // the current entry of the navigation: "live", "audit", "devices", or empty
+	Nav    string // the current entry of the navigation: "live", "audit", "drift", "devices", or empty
 	Person Person // who is signed in
 	Live   string // how the page uses the live stream: "console", "lead", or empty for not at all
 	Theme  string // light, dark, or empty: follow the system
 	Now    time.Time
+	Drift  int // differences between pages and forms that nobody has dealt with
 	Held   int // leads that wait for review, up to a thousand; the shell names the number
 
 	// May tells whether the person may use a route, named like "GET /audit": the shell shows no way to what would be refused. Nil: may

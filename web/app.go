@@ -10,13 +10,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
+	"github.com/valyala/fasthttp"
 
 	"leadline/handlers"
 	"leadline/internal/account"
@@ -38,6 +41,9 @@ const (
 type Deps struct {
 	PublicURL      *url.URL       // how browsers reach us
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Connections    int            // open at once, all together; 0: 20,000
+	PerAddress     int            // open at once from one address; 0: no limit
+	Challenge      http.Handler   // answers those who check that a domain is ours, on the listener without TLS; nil: nobody does
 	Log            *slog.Logger
 	Now            func() time.Time
 	Metrics        *telemetry.Metrics
@@ -48,10 +54,15 @@ type Deps struct {
 
 // Server is the web server. Serve and Shutdown may be called in any order and from different goroutines.
 type Server struct {
-	app *fiber.App
+	app         *fiber.App
+	shared      *server
+	handler     fasthttp.RequestHandler // Fiber's
+	connections *connections
+	altSvc      atomic.Pointer[string] // that there is HTTP/3, once there is
 
 	mu       sync.Mutex
 	listener net.Listener
+	edge     *edge // nil: no TLS port
 	stopped  bool
 }
 
@@ -70,15 +81,18 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		return nil, err
 	}
 	app := fiber.New(fiber.Config{
-		Immutable:             true, // strings of a request outlive it: a submission waits for its batch
-		BodyLimit:             maxBody,
-		ReadBufferSize:        maxHeaders,
-		ReadTimeout:           readTimeout,
-		WriteTimeout:          writeTimeout,
-		IdleTimeout:           idleTimeout,
-		DisableStartupMessage: true,
-		CaseSensitive:         true,
-		ErrorHandler:          s.fail,
+		Immutable:      true, // strings of a request outlive it: a submission waits for its batch
+		BodyLimit:      maxBody,
+		ReadBufferSize: maxHeaders,
+		ReadTimeout:    readTimeout,
+		WriteTimeout:   writeTimeout,
+		IdleTimeout:    idleTimeout,
+		// Bodies stay as they came: signatures are checked over them, and they are kept as evidence. And the reader would stop at the last
+		// boundary of a form, and take what stands behind it for another request.
+		DisablePreParseMultipartForm: true,
+		DisableStartupMessage:        true,
+		CaseSensitive:                true,
+		ErrorHandler:                 s.fail,
 	})
 	app.Use(s.request, s.headers, s.caught, refuseEncoded)
 	behind := d.Behind
@@ -98,7 +112,10 @@ func assemble(d Deps, text string, wrap func(route) fiber.Handler) (*Server, err
 		}
 		app.Add(r.method, r.path, chain...)
 	}
-	return &Server{app: app}, nil
+	out := &Server{app: app, shared: s, handler: app.Handler(), connections: newConnections(d, s.trusted)}
+	app.Server().Handler = out.answer
+	app.Server().CloseOnShutdown = true
+	return out, nil
 }
 
 // server is what middleware and guards share.
@@ -124,7 +141,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if stopped {
 		return l.Close()
 	}
-	err := s.app.Listener(l)
+	err := s.app.Listener(&plainListener{Listener: l, connections: s.connections})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil && !s.stopped {
@@ -138,9 +155,15 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
-	l := s.listener
+	l, e := s.listener, s.edge
 	s.mu.Unlock()
+	s.altSvc.Store(nil)
+	var others sync.WaitGroup
+	if e != nil {
+		others.Go(func() { e.shutdown(ctx) })
+	}
 	err := s.app.ShutdownWithContext(ctx)
+	others.Wait()
 	if l != nil {
 		_ = l.Close() // the framework knows it only once it has begun to accept
 	}

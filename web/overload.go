@@ -40,7 +40,7 @@ var classLimits = [classes]struct {
 // classOf says what a route is for.
 func classOf(method, path string) class {
 	switch path {
-	case "/healthz", "/readyz", "/metrics":
+	case "/healthz", "/readyz", "/metrics", "/.well-known/acme-challenge/:token":
 		return vital
 	case "/v1/rum", "/csp-report":
 		return beacons

@@ -58,12 +58,14 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
+		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},
 
 		// Machines that watch
 		{post, "/csp-report", newReports(s).Accept},
 		{get, "/healthz", health.Alive},
 		{get, "/readyz", health.Ready},
 		{get, "/metrics", health.Metrics},
+		{get, "/.well-known/acme-challenge/:token", s.challenge()},
 	}
 	return append(table, s.consoleRoutes()...)
 }

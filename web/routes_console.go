@@ -10,6 +10,7 @@ import (
 func (s *server) consoleRoutes() []route {
 	console := handlers.NewConsole(s.Handlers)
 	record := handlers.NewAudit(s.Handlers)
+	drift := handlers.NewDrift(s.Handlers)
 	held := handlers.NewHeld(s.Handlers)
 	const get, post = fiber.MethodGet, fiber.MethodPost
 	return []route{
@@ -32,6 +33,8 @@ func (s *server) consoleRoutes() []route {
 		{get, "/audit", record.Page},
 		{post, "/audit.csv", record.Export},
 		{post, "/audit/verify", record.Check},
+		{get, "/drift", drift.Page},
+		{post, "/drift/:id/resolve", drift.Resolve},
 	}
 }
 

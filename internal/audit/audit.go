@@ -55,6 +55,7 @@ const (
 	PersonErased     Action = "person.erased"       // object: erasure; detail: {leads, redacted}
 	ErasureRepeated  Action = "person.erased_again" // after a restored backup
 	DemoRemoved      Action = "demo.removed"        //
+	DriftResolved    Action = "drift.resolved"      // object: drift; detail: {form, kind}
 )
 
 // Entry is one line of the record. Seq, At and the hashes are made by the database.
@@ -62,7 +63,7 @@ type Entry struct {
 	ActorKind     string
 	Actor         *uuid.UUID // nil: not known, or not a person or token
 	Action        Action
-	ObjectKind    string // lead, account, token, version, secret, data_key, erasure, session
+	ObjectKind    string // lead, account, token, version, secret, data_key, erasure, session, drift
 	Object        string // id, slug or name; never contact details
 	Detail        any    // becomes JSON; ids, numbers, names of fields; nil: {}
 	Note          string // a reason in somebody's words

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -31,6 +33,11 @@ type Config struct {
 	SingleNodeDB   bool           // production without a synchronous standby, said in so many words
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	OutboundAllow  []netip.Prefix // private networks that configured URLs may reach
+	SMTP           SMTP           // the server that takes our mail; not given: nothing is mailed
+	MailFrom       *mail.Address  // who our mail is from; given whenever SMTP is
+	TLS            TLS            // the port for TLS; Addr empty: none
+	Connections    int            // open at once, all together; 0: the server's own limit
+	PerAddress     int            // open at once from one address; 0: no limit
 	ReputationDir  string         // lists of addresses and domains to allow or deny; empty: none
 	LogLevel       slog.Level
 }
@@ -118,8 +125,51 @@ var settings = []setting{
 		c.TrustedProxies, err = parsePrefixes(s)
 		return err
 	}},
+	{"LEADLINE_TLS_ADDR", "listen here with TLS 1.3, for HTTP/1.1 and HTTP/2 on TCP and HTTP/3 on UDP, like :443", func(c *Config, s string) error {
+		if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
+			return fmt.Errorf("give host:port or :port, like :443")
+		}
+		c.TLS.Addr = s
+		return nil
+	}},
+	{"LEADLINE_TLS_CERT", "PEM file with the certificate and its chain; a new one is taken over without a restart", func(c *Config, s string) (err error) {
+		c.TLS.Cert, err = filepath.Abs(s)
+		return err
+	}},
+	{"LEADLINE_TLS_KEY", "PEM file with the certificate's key", func(c *Config, s string) (err error) {
+		c.TLS.Key, err = filepath.Abs(s)
+		return err
+	}},
+	{"LEADLINE_TLS_DOMAINS", "names, separated by commas, for which certificates are obtained automatically (ACME) instead of from files", func(c *Config, s string) (err error) {
+		c.TLS.Domains, err = parseDomains(s)
+		return err
+	}},
+	{"LEADLINE_TLS_ACME_URL", "directory of the authority that issues them (default Let's Encrypt, whose terms you agree to)", func(c *Config, s string) error {
+		u, err := url.Parse(s)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+			return fmt.Errorf("give an https address, like https://acme-v02.api.letsencrypt.org/directory")
+		}
+		c.TLS.ACME = s
+		return nil
+	}},
+	{"LEADLINE_CONNECTIONS", "connections open at once, all together (default 20000, or three quarters of the files a process may open if that is less)", func(c *Config, s string) (err error) {
+		c.Connections, err = parseCount(s)
+		return err
+	}},
+	{"LEADLINE_CONNECTIONS_PER_ADDRESS", "connections open at once from one address (default no limit: an office may share one)", func(c *Config, s string) (err error) {
+		c.PerAddress, err = parseCount(s)
+		return err
+	}},
 	{"LEADLINE_OUTBOUND_ALLOW", "CIDRs of private networks that configured URLs may reach", func(c *Config, s string) (err error) {
 		c.OutboundAllow, err = parsePrefixes(s)
+		return err
+	}},
+	{"LEADLINE_SMTP_URL", "server that takes our mail: smtps://user:password@host:465 or smtp://user:password@host:587; the password may be env:NAME or secret:NAME", func(c *Config, s string) (err error) {
+		c.SMTP, err = ParseSMTP(s)
+		return err
+	}},
+	{"LEADLINE_MAIL_FROM", "who our mail is from, like Leadline <leadline@example.com>", func(c *Config, s string) (err error) {
+		c.MailFrom, err = parseMailFrom(s)
 		return err
 	}},
 	{"LEADLINE_REPUTATION_DIR", "directory with lists of addresses and e-mail domains: deny*.txt, allow*.txt", func(c *Config, s string) error {
@@ -137,11 +187,7 @@ var settings = []setting{
 
 // notYet names settings of the contract that this version does not have; using one must not pass in silence.
 var notYet = map[string]string{
-	"LEADLINE_TLS_ADDR":    "end TLS in a proxy in front of Leadline",
-	"LEADLINE_TLS_CERT":    "end TLS in a proxy in front of Leadline",
-	"LEADLINE_TLS_KEY":     "end TLS in a proxy in front of Leadline",
-	"LEADLINE_TLS_DOMAINS": "end TLS in a proxy in front of Leadline",
-	"LEADLINE_REGION":      "this version serves one region",
+	"LEADLINE_REGION": "this version serves one region",
 }
 
 // Error names everything that is wrong with the settings, one line each.
@@ -192,7 +238,7 @@ func IsFlag(flag string) bool { return known(flag) != nil }
 func Help() string {
 	var b strings.Builder
 	for _, s := range settings {
-		fmt.Fprintf(&b, "  %-26s %s\n", s.name, s.help)
+		fmt.Fprintf(&b, "  %-32s %s\n", s.name, s.help)
 	}
 	return b.String()
 }
@@ -214,6 +260,7 @@ func canonical(name string) string {
 
 // complete fills what follows from other settings and checks what must hold between them.
 func (c *Config) complete() (bad []string) {
+	bad = c.completeTLS()
 	if c.PublicURL == nil {
 		host := c.Addr
 		if strings.HasPrefix(host, ":") || strings.HasPrefix(host, "0.0.0.0:") || strings.HasPrefix(host, "[::]:") {
@@ -227,8 +274,11 @@ func (c *Config) complete() (bad []string) {
 	if c.ErasureList == "" {
 		c.ErasureList = filepath.Join(c.DataDir, "erasures.jsonl")
 	}
+	if c.SMTP.Given() && c.MailFrom == nil {
+		bad = append(bad, "LEADLINE_MAIL_FROM: must be set with LEADLINE_SMTP_URL: mail needs a sender")
+	}
 	if !c.Production {
-		return nil
+		return bad
 	}
 	if c.PublicURL.Scheme != "https" {
 		bad = append(bad, "LEADLINE_PUBLIC_URL: must be an https address in production")

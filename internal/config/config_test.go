@@ -89,6 +89,54 @@ func TestLoad_SaysWhereTheOutsideRecordsGo(t *testing.T) {
 	}
 }
 
+func TestLoad_TLSHasOneSourceOfCertificatesAndAnHTTPSAddress(t *testing.T) {
+	for _, c := range []struct {
+		settings string
+		bad      string // names of the settings that are complained about; empty: none
+		public   string
+	}{
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem TLS_KEY=/k.pem PUBLIC_URL=https://leads.example.com", "", "https://leads.example.com"},
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem TLS_KEY=/k.pem", "", "https://127.0.0.1"},
+		{"TLS_ADDR=[::1]:8443 TLS_CERT=/c.pem TLS_KEY=/k.pem", "", "https://[::1]:8443"},
+		{"TLS_ADDR=:443 TLS_DOMAINS=Leads.example.com,www.example.com", "", "https://leads.example.com"},
+		{"TLS_ADDR=:8443 TLS_DOMAINS=leads.example.com PUBLIC_URL=https://leads.example.com", "", "https://leads.example.com"},
+		{"TLS_ADDR=:443 TLS_DOMAINS=leads.example.com TLS_ACME_URL=https://ca.example.com/directory", "", "https://leads.example.com"},
+		{"TLS_ADDR=:443", "TLS_ADDR", ""},
+		{"TLS_CERT=/c.pem TLS_KEY=/k.pem", "TLS_ADDR", ""},
+		{"TLS_DOMAINS=leads.example.com", "TLS_ADDR", ""},
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem", "TLS_KEY", ""},
+		{"TLS_ADDR=:443 TLS_KEY=/k.pem", "TLS_CERT", ""},
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem TLS_KEY=/k.pem TLS_DOMAINS=leads.example.com", "TLS_DOMAINS", ""},
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem TLS_KEY=/k.pem TLS_ACME_URL=https://ca.example.com/directory", "TLS_ACME_URL", ""},
+		{"TLS_ADDR=:443 TLS_CERT=/c.pem TLS_KEY=/k.pem PUBLIC_URL=http://leads.example.com", "PUBLIC_URL", ""},
+		{"TLS_ADDR=:443 TLS_DOMAINS=leads.example.com PUBLIC_URL=https://other.example.com", "TLS_DOMAINS", ""},
+		{"TLS_ADDR=127.0.0.1:8080 TLS_DOMAINS=leads.example.com", "TLS_ADDR", ""},
+		{"TLS_ADDR=443 TLS_DOMAINS=*.example.com TLS_ACME_URL=ftp://x", "TLS_ACME_URL TLS_ADDR TLS_DOMAINS", ""},
+		{"TLS_ADDR=:443 TLS_DOMAINS=192.0.2.1", "TLS_DOMAINS", ""},
+		{"CONNECTIONS=0 CONNECTIONS_PER_ADDRESS=many", "CONNECTIONS CONNECTIONS_PER_ADDRESS", ""},
+	} {
+		var environ, want []string
+		for setting := range strings.FieldsSeq(c.settings) {
+			environ = append(environ, "LEADLINE_"+setting)
+		}
+		for name := range strings.FieldsSeq(c.bad) {
+			want = append(want, "LEADLINE_"+name+":")
+		}
+		got, err := config.Load(environ, nil, "/data")
+		if len(want) == 0 {
+			if err != nil || got.PublicURL.String() != c.public {
+				t.Errorf("%s: %v, %v", c.settings, got.PublicURL, err)
+			}
+			continue
+		}
+		for _, name := range want {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s: %v does not name %s", c.settings, err, name)
+			}
+		}
+	}
+}
+
 func TestConfig_DoesNotPrintWhatIsSecret(t *testing.T) {
 	raw := strings.Repeat("s", 32)
 	key := base64.StdEncoding.EncodeToString([]byte(raw))

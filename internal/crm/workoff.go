@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/outbox"
 )
 
@@ -88,6 +89,7 @@ func (w *Writer) recordBehind(ctx context.Context, result outbox.Result, finish 
 	if err != nil {
 		return 0, err
 	}
+	failpoint.At(failpoint.Recorded)
 	w.count(applied)
 	if w.o.OnCommit != nil {
 		w.o.OnCommit()

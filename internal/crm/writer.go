@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/outbound"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
@@ -131,9 +132,10 @@ func (w *Writer) call(ctx context.Context, p *pass, c outbox.Claimed, provisiona
 	slow := w.slowNotice(c, provisional, soft)
 	hanging := time.AfterFunc(hang, p.hang)
 	limited, release := context.WithTimeout(ctx, w.o.Limits.Hard)
-	record, err := client.Write(limited, Write{
+	record, err := client.Write(failpoint.WhenSent(limited, failpoint.Called), Write{
 		ID: writeID(c), Update: c.Written > 0, RecordID: c.RecordID, Lead: data.lead, Contact: data.contact, Owner: data.owner,
 	})
+	failpoint.At(failpoint.Replied)
 	release()
 	hanging.Stop()
 	slow.stop()

@@ -28,6 +28,9 @@ const (
 	SlackTokenName    = "SANDBOX_SLACK_TOKEN"    //nolint:gosec // the name of a secret, not a secret
 )
 
+// MailFrom is who the demo's mail is from.
+const MailFrom = "leadline@demo.leadline.example"
+
 //go:embed demo.yaml
 var playbook []byte
 

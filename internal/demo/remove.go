@@ -52,6 +52,8 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete contacts", `DELETE FROM contact WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete leads", `DELETE FROM lead WHERE id IN (SELECT id FROM demo_lead)`},
+	{"delete schema drift", `DELETE FROM drift_group WHERE demo`},
+	{"delete mails about schema drift", `DELETE FROM drift_mail WHERE demo`},
 	{"delete accounts", `DELETE FROM account WHERE demo`},
 	{"keep reps that real leads name", `UPDATE rep SET active = false, demo = false, presence = 'off', presence_by = 'system',
 			presence_reason = 'The demo data was removed.', presence_at = clock_timestamp(), updated_at = clock_timestamp()

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/lead"
 )
 
@@ -62,6 +63,7 @@ func (d *dispatcher) round(ctx context.Context, from source) (taken, moved int, 
 
 // attempt is one transaction of a round. The batch is returned even when it failed.
 func (d *dispatcher) attempt(ctx context.Context, snap Snapshot, from source, only []uuid.UUID) (batch []*task, e effects, err error) {
+	failpoint.At(failpoint.Dispatching)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundLimit)
 	defer cancel()
 	start := d.s.Now()
@@ -70,11 +72,13 @@ func (d *dispatcher) attempt(ctx context.Context, snap Snapshot, from source, on
 			return err
 		}
 		e, err = d.s.place(ctx, tx, snap, batch)
+		failpoint.At(failpoint.Placing)
 		return err
 	})
 	if err != nil || len(batch) == 0 {
 		return batch, e, err
 	}
+	failpoint.At(failpoint.Placed)
 	d.s.settle(batch)
 	d.s.announce(e)
 	d.s.Log.DebugContext(ctx, "dispatched", "leads", len(batch), "moved", e.moved, "cause", batch[0].cause,

@@ -14,7 +14,8 @@ func TestRoles_ReadWhatTheyAreForAndNothingElse(t *testing.T) {
 		"leadline_reporting": {
 			`lead`, `event`, `offer`, `decision`, `pool_state`, `node`, `audit_anchor`,
 			`(SELECT id, lead_id, kind, correlation_id, at FROM touch)`, `(SELECT id, name, team FROM rep)`, `(SELECT number, hash FROM config_version)`,
-			`(SELECT id, lead_id, connection, state, written FROM delivery)`,
+			`(SELECT id, lead_id, connection, state, written FROM delivery)`, `drift_group`, `drift_day`, `(SELECT id, form, state FROM drift_mail)`,
+			`(SELECT group_id, day FROM drift_notice)`,
 		},
 		"leadline_contact": {`contact`},
 		"leadline_payload": {`payload`},
@@ -24,6 +25,7 @@ func TestRoles_ReadWhatTheyAreForAndNothingElse(t *testing.T) {
 		`contact`, `payload`, `audit`, `audit_head`, `account`, `session`, `api_token`, `signin_link`, `setup_link`, `secret`, `data_key`, `client_key`,
 		`fingerprint`, `erasure`, `reveal`, `river_job`, `lead`, `event`, `decision`, `touch`, `rep`, `delivery`, `config_version`,
 		`(SELECT payload FROM touch)`, `(SELECT email FROM rep)`, `(SELECT phone FROM rep)`, `(SELECT body FROM config_version)`, `(SELECT url FROM delivery)`,
+		`drift_mail`, `drift_notice`,
 	}
 	for role, tables := range may {
 		own := map[string]bool{}

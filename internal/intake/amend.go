@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
@@ -82,7 +83,11 @@ func (s *Service) amend(ctx context.Context, c change) error {
 		if err != nil {
 			return err
 		}
-		if !target.alias {
+		if target.alias {
+			if err := s.refuseOther(ctx, tx, target, c); err != nil {
+				return err
+			}
+		} else {
 			changed, err := target.apply(ctx, tx, c)
 			if err != nil || !changed {
 				return err
@@ -97,11 +102,16 @@ func (s *Service) amend(ctx context.Context, c change) error {
 		if err := keep(ctx, tx, id, payload); err != nil {
 			return err
 		}
-		return target.record(ctx, tx, id, c)
+		if err := target.record(ctx, tx, id, c); err != nil {
+			return err
+		}
+		failpoint.At(failpoint.Amending)
+		return nil
 	})
 	if err != nil {
 		return amendFault(err)
 	}
+	failpoint.At(failpoint.Amended)
 	if committed != nil {
 		committed()
 	}

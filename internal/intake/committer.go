@@ -312,7 +312,8 @@ func (w *writer) again(batch []*waiting, cause error) {
 	}
 }
 
-// resolve decides about submissions whose key was taken. A key never joins two people: somebody else's key is ignored.
+// resolve decides about submissions whose key was taken. A key never joins two people: somebody else's key is ignored, unless a
+// machine client sent it, which is told.
 func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 	ledger, err := w.ledger(ctx, taken)
 	if err != nil {
@@ -321,19 +322,21 @@ func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 	for _, it := range taken {
 		held, found := ledger[it.sub.ID]
 		first := Accepted{
-			SubmissionID: held.submission, LeadID: held.lead, CorrelationID: held.correlation, Duplicate: true, AcceptedAt: held.at,
+			SubmissionID: held.submission, LeadID: held.lead, CorrelationID: held.correlation, Duplicate: true, Replayed: true, AcceptedAt: held.at,
 		}
 		switch {
 		case !found:
 			w.again([]*waiting{it}, errors.New("client key vanished"))
 		case held.submission == it.sub.ID:
-			first.Duplicate = false // the commit whose answer was lost is our own
+			first.Duplicate, first.Replayed = false, false // the commit whose answer was lost is our own
 			if held.lead == it.sub.ID && len(it.sub.Arrival.Held) == 0 {
 				w.s.Committed(1)
 			} else {
 				w.s.EventsWritten()
 			}
 			w.answer(it, outcome{Accepted: first})
+		case it.sub.Arrival.Machine != "" && !held.same(it.sub):
+			w.answer(it, outcome{err: keyReused()})
 		case !bytes.Equal(held.fingerprint, it.sub.Fingerprint):
 			it.key = ownKey(it.sub)
 			w.later = append(w.later, it)

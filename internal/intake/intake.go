@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -137,7 +138,8 @@ type Accepted struct {
 	SubmissionID  uuid.UUID // what the visitor is told as lead_id: own to this submission (to its first sending, for a replay)
 	LeadID        uuid.UUID // the lead it made or joined
 	CorrelationID string
-	Duplicate     bool // a replay of the same key
+	Duplicate     bool // no new lead: a replay of the same key or, for a machine client, a person whom it has sent already
+	Replayed      bool // a replay of the same key
 	AcceptedAt    time.Time
 }
 
@@ -148,6 +150,9 @@ func (s *Service) Accept(ctx context.Context, form *lead.Form, raw lead.Raw, arr
 	if err != nil {
 		return Accepted{}, err
 	}
+	if arrival.Machine != "" {
+		return s.acceptSigned(ctx, &sub)
+	}
 	return s.store(ctx, &sub)
 }
 
@@ -157,6 +162,7 @@ func (s *Service) identified(form *lead.Form, raw lead.Raw, arrival lead.Arrival
 	if err != nil {
 		return lead.Submission{}, err
 	}
+	failpoint.At(failpoint.Validated)
 	sub.Arrival = arrival
 	sub.ID = s.NewID()
 	if sub.CorrelationID == "" {
@@ -196,6 +202,9 @@ func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, er
 	away := s.outage.start()
 	if err := s.enqueue(w, away); err != nil {
 		return outcome{}, err
+	}
+	if failpoint.On(failpoint.AckEarly) {
+		return outcome{Accepted: Accepted{SubmissionID: sub.ID, LeadID: sub.ID, CorrelationID: sub.CorrelationID, AcceptedAt: s.Now()}}, nil
 	}
 	select {
 	case o := <-w.done:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/spool"
@@ -107,7 +108,10 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 		s.Metrics.Spool("erased")
 		return nil
 	}
-	done, err := s.commit(ctx, sub)
+	var done outcome
+	if err = s.bind(ctx, sub); err == nil {
+		done, err = s.commit(ctx, sub)
+	}
 	if err == nil && done.amends {
 		err = s.amend(ctx, change{submission: done.SubmissionID, sub: sub, resent: true, spooled: true})
 	}
@@ -119,6 +123,7 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	case err != nil:
 		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
 	}
+	failpoint.At(failpoint.Unspooled)
 	s.Metrics.Spool("stored")
 	return nil
 }

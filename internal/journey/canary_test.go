@@ -32,6 +32,7 @@ version: 1
 forms:
   - slug: demo
     name: Demo request
+    owners: [owner@acme.example]
     fields: [{name: seats, type: number}, {name: wish, type: text}]
   - {slug: strict, name: Strict, fields: [{name: product, type: choice, options: [platform], required: true}]}
 reps:
@@ -142,9 +143,17 @@ func TestCanary_NothingPersonalOrSecretLeavesItsPlace(t *testing.T) {
 		return n > 0
 	})
 
+	w.eventually("the owner to have been told of what was wrong", func() bool {
+		var n int
+		w.query(`SELECT count(*) FROM drift_mail WHERE state = 'sent'`, &n)
+		return n > 0
+	})
+
 	sinks := map[string]string{"answers with errors": answers.String(), "log": w.server.stderr.String() + w.server.stdout.String()}
 	_, metrics := w.get("/metrics")
 	sinks["metrics"] = string(metrics)
+	_, mails := w.call(http.MethodGet, w.sandbox+"/_control/records?vendor=smtp", nil)
+	sinks["mails"] = string(mails)
 	sinks["export"] = w.command("", "export")
 	for name, text := range w.tables("contact") {
 		sinks["table "+name] = text

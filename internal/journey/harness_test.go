@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -55,6 +56,7 @@ type world struct {
 	public  string // the server through the network that tests can cut, for browsers
 	network *proxy
 	sandbox string
+	smtp    string // the sandbox's mail server
 	token   string
 	env     []string
 	server  *process
@@ -86,6 +88,8 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
+var smtpAddress = regexp.MustCompile(`smtp://\S+`)
+
 // newWorld starts a sandbox, publishes the playbook (SANDBOX in it becomes the sandbox's address) and starts a server. Settings given
 // as NAME=value win over the usual ones.
 func newWorld(t *testing.T, playbook string, settings ...string) *world {
@@ -100,11 +104,13 @@ func newWorld(t *testing.T, playbook string, settings ...string) *world {
 		"LEADLINE_LOG_LEVEL=info", "WEBHOOK_SECRET=whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "SLACK_TOKEN=xoxb-test", "DATABASE_URL=")
 	w.env = append(w.env, settings...)
 	box := w.start("sandbox", "--addr", "127.0.0.1:0", "--webhook-secret", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=", "--slack-token", "xoxb-test")
-	w.eventually("the sandbox to print its address", func() bool {
-		_, after, ok := strings.Cut(box.stdout.String(), "http://")
+	w.eventually("the sandbox to print its addresses", func() bool {
+		before, after, ok := strings.Cut(box.stdout.String(), "http://")
 		w.sandbox = "http://" + strings.TrimSpace(after)
+		w.smtp = smtpAddress.FindString(before)
 		return ok && strings.HasSuffix(after, "\n")
 	})
+	w.env = append(w.env, "LEADLINE_SMTP_URL="+w.smtp, "LEADLINE_MAIL_FROM=Leadline <leadline@example.com>")
 	file := filepath.Join(w.dir, "playbook.yaml")
 	if err := os.WriteFile(file, []byte(strings.ReplaceAll(playbook, "SANDBOX", w.sandbox)), 0o600); err != nil {
 		t.Fatal(err)

@@ -121,6 +121,8 @@ type Context struct {
 	Locale      string `json:"locale,omitempty"`
 	Device      string `json:"device,omitempty"`
 	Network     string `json:"network,omitempty"`
+	// Machine is the slug of the machine client that sent the lead; no field of a form becomes it.
+	Machine string `json:"machine,omitempty"`
 }
 
 // Raw is a submission as it was sent, every string already copied out of the request.
@@ -154,6 +156,7 @@ type Trap struct {
 // Arrival is what the door found out about a submission: who sent it, and why it should be looked at before anybody is called.
 type Arrival struct {
 	Machine string   // slug of the machine client that signed it; empty: a browser, or a program that signs nothing
+	Message string   // with Machine: the id of the signed message
 	Held    []string // reasons to hold it for review; none: it goes on
 	Score   int      // with Held: how much speaks against it, 1 to 100
 }

@@ -178,11 +178,12 @@ func neededJoiners(runes []rune) []rune {
 	}
 	kept := runes[:0]
 	afterLetter, afterEmoji := false, false
+	next := 0 // what follows the joiners that we are at
 	for i := 0; i < len(runes); i++ {
 		r := runes[i]
 		switch {
 		case isJoiner(r):
-			next := i + 1
+			next = max(next, i+1)
 			for next < len(runes) && isJoiner(runes[next]) {
 				next++
 			}
@@ -331,13 +332,13 @@ func halfWidth(r rune) rune {
 // digit is the value of a decimal digit of any script. Unicode gives each script ten digits in a row, from zero.
 func digit(r rune) rune {
 	for _, digits := range unicode.Nd.R16 {
-		if r >= rune(digits.Lo) && r <= rune(digits.Hi) {
-			return (r - rune(digits.Lo)) % 10
+		if uint32(r) >= uint32(digits.Lo) && uint32(r) <= uint32(digits.Hi) {
+			return rune((uint32(r) - uint32(digits.Lo)) % 10)
 		}
 	}
 	for _, digits := range unicode.Nd.R32 {
-		if r >= rune(digits.Lo) && r <= rune(digits.Hi) {
-			return (r - rune(digits.Lo)) % 10
+		if uint32(r) >= digits.Lo && uint32(r) <= digits.Hi {
+			return rune((uint32(r) - digits.Lo) % 10)
 		}
 	}
 	return 0

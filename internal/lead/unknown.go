@@ -43,7 +43,7 @@ func head(s string, limit int) string {
 // unknown tells what was sent that the form does not know, in the order of the names.
 func (n *normaliser) unknown(sub *Submission) {
 	for name, value := range n.raw.Fields {
-		if !n.form.knows(name) {
+		if !n.form.Knows(name) {
 			sub.Unknown = append(sub.Unknown, UnknownField{Name: name, Value: value})
 		}
 	}
@@ -58,7 +58,7 @@ func (n *normaliser) unknown(sub *Submission) {
 	}
 }
 
-// knows tells whether an answer under this name has a place in a lead of the form.
-func (f *Form) knows(name string) bool {
+// Knows tells whether an answer under this name has a place in a lead of the form.
+func (f *Form) Knows(name string) bool {
 	return name == "intent" || name == phoneExtension || slices.ContainsFunc(f.Fields, func(def FormField) bool { return def.Name == name })
 }

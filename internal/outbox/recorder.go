@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"leadline/internal/failpoint"
 )
 
 // RecorderOptions are what a Recorder needs; After may be nil.
@@ -163,6 +165,7 @@ func (r *Recorder) commit(ctx context.Context, batch []Result) error {
 	if err != nil {
 		return err
 	}
+	failpoint.At(failpoint.Recorded)
 	if r.o.OnCommit != nil {
 		r.o.OnCommit()
 	}

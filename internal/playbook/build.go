@@ -27,6 +27,7 @@ func (b *builder) build() {
 	b.lists()
 	b.tests()
 	b.connections()
+	b.clients()
 }
 
 var slugRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)

@@ -20,14 +20,24 @@ var (
 	secretRE = regexp.MustCompile(`^secret:[a-z0-9][a-z0-9_-]{0,62}$`)
 )
 
-// SecretNames are the stored secrets that the connections refer to, sorted, each once.
+// SecretNames are the stored secrets that connections and clients refer to, sorted, each once.
 func (c *Config) SecretNames() []string {
-	var names []string
+	var refs []string
 	for _, conn := range c.Connections {
-		for _, ref := range []string{conn.Token, conn.Secret} {
-			if name, ok := strings.CutPrefix(ref, "secret:"); ok {
-				names = append(names, name)
-			}
+		refs = append(refs, conn.Token, conn.Secret)
+	}
+	for _, client := range c.Clients {
+		refs = append(refs, client.Keys...)
+	}
+	return storedNames(refs)
+}
+
+// storedNames are the names in those references that are to stored secrets, sorted, each once.
+func storedNames(refs []string) []string {
+	var names []string
+	for _, ref := range refs {
+		if name, ok := strings.CutPrefix(ref, "secret:"); ok {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)

@@ -100,6 +100,7 @@ func (c *checker) references() {
 			c.fail(fmt.Sprintf("reps[%d].team", i), "unknown", meant(r.Team, teams), "rep %q: there is no team %q", r.Email, r.Team)
 		}
 	}
+	c.clientForms(forms)
 	c.repReferences()
 }
 

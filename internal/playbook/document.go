@@ -17,6 +17,7 @@ type document struct {
 	Lists       []listDoc       `yaml:"lists,omitempty"`
 	Tests       []testDoc       `yaml:"tests,omitempty"`
 	Connections []connectionDoc `yaml:"connections,omitempty"`
+	Clients     []clientDoc     `yaml:"clients,omitempty"`
 }
 
 type formDoc struct {
@@ -177,6 +178,13 @@ type connectionDoc struct {
 	Secret  string `yaml:"secret,omitempty"`
 	Channel string `yaml:"channel,omitempty"`
 	Slots   int    `yaml:"slots,omitempty"`
+}
+
+type clientDoc struct {
+	Slug  string   `yaml:"slug"`
+	Forms []string `yaml:"forms,omitempty,flow"`
+	Keys  []string `yaml:"keys,omitempty,flow"`
+	Limit string   `yaml:"limit,omitempty"`
 }
 
 // choice is one value or several of which any will do.

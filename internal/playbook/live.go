@@ -15,6 +15,7 @@ import (
 
 	"leadline/internal/fault"
 	"leadline/internal/lead"
+	"leadline/internal/machine"
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/privacy"
@@ -28,6 +29,7 @@ type Snapshot struct {
 	Forms       map[string]*lead.Form // by slug
 	Table       *routing.Table        // never nil
 	Connections []outbox.Connection   // with credentials resolved
+	Clients     []machine.Client      // with keys resolved
 	Teams       []Team
 	Config      *Config // nil for version 0
 }
@@ -51,7 +53,7 @@ type Live struct {
 
 	refreshing sync.Mutex
 	refused    int64  // the number of a version that this binary cannot read
-	stored     string // the state of the stored secrets that the connections were resolved with
+	stored     string // the state of the stored secrets that connections and clients were resolved with
 }
 
 // pollEvery bounds how long a missed notification can hide a new version.
@@ -64,7 +66,7 @@ func NewLive(db *postgres.DB, lookup func(name string) (string, bool), log *slog
 	return l
 }
 
-// UseSecrets says what finds the value behind secret:NAME; it is given NAME. A fault that it gives makes the connection unusable
+// UseSecrets says what finds the value behind secret:NAME; it is given NAME. A fault that it gives makes the connection or key unusable
 // and says why; any other error is taken for a passing one. Call it before Refresh and Run.
 func (l *Live) UseSecrets(find func(ctx context.Context, name string) (privacy.Secret, error)) {
 	l.secrets = find
@@ -129,7 +131,7 @@ func (l *Live) storedState(ctx context.Context) (state string, err error) {
 	return state, nil
 }
 
-// renew resolves the connections of the current version again if the stored secrets are not those it was resolved with.
+// renew resolves connections and clients of the current version again if the stored secrets are not those it was resolved with.
 func (l *Live) renew(ctx context.Context, stored string) error {
 	if stored == l.stored {
 		return nil
@@ -140,9 +142,12 @@ func (l *Live) renew(ctx context.Context, stored string) error {
 		if next.Connections, err = l.connections(ctx, next.Config); err != nil {
 			return err
 		}
+		if next.Clients, err = l.clients(ctx, next.Config); err != nil {
+			return err
+		}
 	}
 	l.stored = stored
-	if slices.Equal(next.Connections, l.Current().Connections) {
+	if slices.Equal(next.Connections, l.Current().Connections) && slices.EqualFunc(next.Clients, l.Current().Clients, machine.Client.Equal) {
 		return nil
 	}
 	l.current.Store(&next)
@@ -151,11 +156,16 @@ func (l *Live) renew(ctx context.Context, stored string) error {
 	return nil
 }
 
-// warn names the connections that cannot be used.
+// warn names what cannot be used for want of a credential.
 func (l *Live) warn(s *Snapshot) {
 	for _, c := range s.Connections {
 		if c.Missing != "" {
 			l.log.Warn("a connection cannot be used", "connection", c.Slug, "reason", c.Missing)
+		}
+	}
+	for _, c := range s.Clients {
+		for _, reason := range c.Wrong {
+			l.log.Warn("a key of a machine client cannot be used", "client", c.Slug, "usable_keys", len(c.Keys), "reason", reason)
 		}
 	}
 }
@@ -179,7 +189,10 @@ func (l *Live) snapshot(ctx context.Context, row versionRow) (*Snapshot, []Probl
 		s.Forms[f.Slug] = f
 	}
 	var err error
-	s.Connections, err = l.connections(ctx, cfg)
+	if s.Connections, err = l.connections(ctx, cfg); err != nil {
+		return nil, nil, err
+	}
+	s.Clients, err = l.clients(ctx, cfg)
 	return s, nil, err
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	Lists       []routing.List
 	Tests       []Test
 	Connections []Connection
+	Clients     []Client
 
 	doc document
 	at  map[string]position
@@ -66,6 +67,14 @@ type Connection struct {
 	Secret      string
 	Channel     string
 	Slots       int // calls in flight at most, of each process
+}
+
+// Client is a program that may post leads, with references in place of its keys.
+type Client struct {
+	Slug  string
+	Forms []string
+	Keys  []string // like secret:NAME
+	Limit lead.Rate
 }
 
 // Parse reads one configuration text. When a problem is no warning the Config is nil. Whether its parts fit together is for

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"leadline/internal/lead"
 	"leadline/internal/outbox"
 	"leadline/internal/playbook"
 	"leadline/internal/routing"
@@ -66,6 +67,9 @@ tests:
 connections:
   - {slug: any, kind: webhook, base_url: "https://crm.example.com/hooks/leads", secret: "env:CRM_SECRET", slots: 64}
   - {slug: chat, kind: slack, base_url: "http://127.0.0.1:9090/slack", token: "env:SLACK_TOKEN", channel: leads}
+clients:
+  - {slug: partner, forms: demo, keys: ["secret:partner", "env:PARTNER_NEXT"], limit: 600/60s}
+  - {slug: ads, forms: [news, demo], keys: "env:ADS", limit: none}
 `
 
 func parse(t testing.TB, text string) *playbook.Config {
@@ -104,6 +108,12 @@ func TestParse_ReadsWhatTheContractSays(t *testing.T) {
 	}
 	if got := cfg.Rules[3].When.Country; !slices.Equal(got, []string{"NO", "SE"}) {
 		t.Errorf("countries: %v", got)
+	}
+	if c := cfg.Clients; len(c) != 2 || !slices.Equal(c[0].Keys, []string{"secret:partner", "env:PARTNER_NEXT"}) || c[0].Limit != (lead.Rate{Events: 600, Per: time.Minute}) || len(c[1].Forms) != 2 || c[1].Limit.Events != 0 {
+		t.Errorf("clients: %+v", c)
+	}
+	if names := cfg.ClientKeyNames(); !slices.Equal(names, []string{"partner"}) || !slices.Contains(cfg.SecretNames(), "partner") {
+		t.Errorf("stored keys: %v of %v", names, cfg.SecretNames())
 	}
 	if c := cfg.Connections; c[0].Destination != outbox.CRM || c[1].Destination != outbox.Chat || c[1].Token != "env:SLACK_TOKEN" {
 		t.Errorf("connections: %+v", c)
@@ -196,6 +206,17 @@ func TestProblems_NameTheLineAndWhatToDo(t *testing.T) {
 		{"stored secret without a name", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://x.example\", secret: \"secret:CRM key\"}\nrules:", `x.yaml:9: connection "c": secret does not name a stored secret; use small letters, digits, - and _, like secret:crm`},
 		{"password in address", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://u:hunter2@x.example\", secret: \"env:S\"}\nrules:", `x.yaml:9: connection "c": its base_url is no web address`},
 		{"webhook without secret", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"https://x.example\"}\nrules:", `x.yaml:9: connection "c" has no secret; add secret: secret:NAME`},
+		{"client without forms", "rules:", "clients:\n  - {slug: a, keys: \"env:A\"}\nrules:", `x.yaml:9: client "a" has no form to post to; add forms: \[SLUG\]`},
+		{"client of an unknown form", "rules:", "clients:\n  - {slug: a, forms: [dmeo], keys: \"env:A\"}\nrules:", `x.yaml:9: client "a": there is no form "dmeo"; did you mean demo\?`},
+		{"client with a form twice", "rules:", "clients:\n  - {slug: a, forms: [demo, demo], keys: \"env:A\"}\nrules:", `x.yaml:9: client "a" has the form "demo" twice`},
+		{"client without keys", "rules:", "clients:\n  - {slug: a, forms: [demo]}\nrules:", `x.yaml:9: client "a" has no key; add keys: \["secret:NAME"\]`},
+		{"client with an empty key", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: [\"\"]}\nrules:", `x.yaml:9: client "a" has an empty key`},
+		{"client with three keys", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: [\"env:A\", \"env:B\", \"env:C\"]}\nrules:", `x.yaml:9: client "a" has 3 keys; 2 are enough to exchange one`},
+		{"client with a key twice", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: [\"env:A\", \"env:A\"]}\nrules:", `x.yaml:9: client "a" has the key env:A twice`},
+		{"clients that share a key", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: \"env:A\"}\n  - {slug: b, forms: [demo], keys: \"env:A\"}\nrules:", `x.yaml:10: client "a" and client "b" share the key env:A; give each`},
+		{"two clients of a name", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: \"env:A\"}\n  - {slug: a, forms: [demo], keys: \"env:B\"}\nrules:", `x.yaml:10: there are two clients called "a"`},
+		{"a key in the text", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: \"whsec_aGlkZGVu\"}\nrules:", `x.yaml:9: client "a": a key holds something that is no reference; credentials never stand`},
+		{"client's limit", "rules:", "clients:\n  - {slug: a, forms: [demo], keys: \"env:A\", limit: many}\nrules:", `x.yaml:9: client "a": limit cannot be "many"; use a number per time, like 60/1m, or none`},
 		{"unknown rep warns", "{rep: mia@example.com}", "{rep: mai@example.com}", `x.yaml:7: warning: pool "p": mai@example.com is not among the reps of this text; did you mean mia@example.com\?`},
 		{"cover warns", "name: Mia}", `name: Mia, hours: "Mon-Sat 00:00-24:00"}`, `x.yaml:7: warning: pool "p": none of its members works in 24h of its open hours a week, from Sun 00:00 on`},
 		{"plain http warns", "rules:", "connections:\n  - {slug: c, kind: webhook, base_url: \"http://x.example\", secret: \"env:S\"}\nrules:", `x.yaml:9: warning: connection "c": leads would travel unprotected over http; use https://`},
@@ -239,11 +260,12 @@ func TestDocumentation_ExamplesAreFineAndEveryKeyIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, example, _ := strings.Cut(string(text), "```yaml\n")
-	example, rest, _ := strings.Cut(example, "```")
-	_, connections, _ := strings.Cut(rest, "```yaml\n")
-	connections, _, _ = strings.Cut(connections, "```")
-	parse(t, example+connections)
+	example := ""
+	for _, part := range strings.Split(string(text), "```yaml\n")[1:] {
+		part, _, _ = strings.Cut(part, "```")
+		example += part
+	}
+	parse(t, example)
 	for key := range playbook.Keys() {
 		if !regexp.MustCompile("`([a-z_]+\\.)?" + key + "[`.:]|\n## " + key + "\n").Match(text) {
 			t.Errorf("key %q is not explained", key)

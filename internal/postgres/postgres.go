@@ -21,6 +21,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
+
+	"leadline/internal/failpoint"
 )
 
 // poolSize bounds each pool. Capture has connections of its own, so that neither consoles nor jobs can starve it.
@@ -92,6 +94,7 @@ func (d *DB) Close() {
 func (d *DB) Connect(ctx context.Context, app string) (*pgx.Conn, error) {
 	config := d.base.Copy()
 	config.RuntimeParams["application_name"] = "leadline " + app
+	config.DialFunc = failpoint.Dial(app, config.DialFunc)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database for %s: %w", app, err)

@@ -59,8 +59,10 @@ func (s *Server) getRecords(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, s.webhook.list())
 	case vendor == vendorSlack:
 		writeJSON(w, http.StatusOK, s.slack.list())
+	case vendor == vendorSMTP:
+		writeJSON(w, http.StatusOK, s.mailbox.list())
 	default:
-		writeJSON(w, http.StatusOK, map[string]any{vendorWebhook: s.webhook.list(), vendorSlack: s.slack.list()})
+		writeJSON(w, http.StatusOK, map[string]any{vendorWebhook: s.webhook.list(), vendorSlack: s.slack.list(), vendorSMTP: s.mailbox.list()})
 	}
 }
 
@@ -70,11 +72,14 @@ func (s *Server) deleteRecords(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if vendor != vendorSlack {
+	if vendor == "" || vendor == vendorWebhook {
 		s.webhook.clear()
 	}
-	if vendor != vendorWebhook {
+	if vendor == "" || vendor == vendorSlack {
 		s.slack.clear()
+	}
+	if vendor == "" || vendor == vendorSMTP {
+		s.mailbox.clear()
 	}
 	s.journal.clear(vendor)
 	w.WriteHeader(http.StatusNoContent)

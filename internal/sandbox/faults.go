@@ -18,7 +18,7 @@ type Fault struct {
 	LatencyMS int     `json:"latency_ms,omitempty"`
 	JitterMS  int     `json:"jitter_ms,omitempty"`  // up to so much more, evenly spread
 	ErrorRate float64 `json:"error_rate,omitempty"` // share of calls hit, 0 to 1; left out: all of them
-	Status    int     `json:"status,omitempty"`     // answered instead of carrying the call out
+	Status    int     `json:"status,omitempty"`     // answered instead of carrying the call out; for mail a reply code like 451 or 550
 	Hang      bool    `json:"hang,omitempty"`       // not carried out, not answered until the fault ends; then cut
 	Drop      bool    `json:"drop,omitempty"`       // carried out, then cut without an answer
 	For       Span    `json:"for,omitzero"`         // how long; left out: until deleted
@@ -73,6 +73,9 @@ func (f *Fault) check() string {
 	}
 	if f.ErrorRate > 0 && kinds == 0 {
 		f.Status = http.StatusServiceUnavailable
+		if f.Vendor == vendorSMTP {
+			f.Status = smtpLater
+		}
 		kinds = 1
 	}
 	if f.ErrorRate == 0 && kinds == 1 {
@@ -115,6 +118,9 @@ func (f *activeFault) delay(ctx context.Context) {
 	case <-ctx.Done():
 	}
 }
+
+// wait is delay for a caller of whom one cannot know that they have left.
+func (f *activeFault) wait() { f.delay(context.Background()) }
 
 // faults holds the newest fault of each vendor.
 type faults struct {

@@ -22,7 +22,7 @@ type Call struct {
 	Path    string            `json:"path"`
 	Headers map[string]string `json:"headers"` // names in lower case, credentials masked
 	Body    json.RawMessage   `json:"body"`    // the JSON that was sent, or other text as a JSON string
-	Status  int               `json:"status"`  // what was answered; 0: nothing (yet)
+	Status  int               `json:"status"`  // what was answered, for mail the reply code; 0: nothing (yet)
 	Repeat  bool              `json:"repeat"`  // carried the id of a write that had been stored before
 }
 
@@ -38,7 +38,11 @@ func newJournal() *journal { return &journal{} }
 
 // add notes a call and returns its number.
 func (j *journal) add(vendor string, r *http.Request, body []byte, at time.Time) int64 {
-	c := &Call{At: at, Vendor: vendor, Method: r.Method, Path: r.URL.RequestURI(), Headers: maskedHeaders(r.Header), Body: asJSON(body)}
+	return j.note(&Call{At: at, Vendor: vendor, Method: r.Method, Path: r.URL.RequestURI(), Headers: maskedHeaders(r.Header), Body: asJSON(body)})
+}
+
+// note keeps a call and returns its number.
+func (j *journal) note(c *Call) int64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.calls = append(j.calls, c)

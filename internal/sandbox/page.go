@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -19,6 +20,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{"clock": c
 const (
 	pageRecords  = 50
 	pageMessages = 20
+	pageMails    = 20
 )
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
@@ -54,6 +56,7 @@ func presets() []presetFault {
 		{"crm-hang", "Let the CRM hang for 30 s", Fault{Vendor: vendorWebhook, Hang: true, For: half}},
 		{"crm-slow", "Slow the CRM to 2 s", Fault{Vendor: vendorWebhook, LatencyMS: 2000}},
 		{"crm-drop", "Lose half the CRM's answers for 30 s", Fault{Vendor: vendorWebhook, Drop: true, ErrorRate: 0.5, For: half}},
+		{"mail-later", "Let the mail server say later for 30 s", Fault{Vendor: vendorSMTP, Status: smtpLater, For: half}},
 		{"chat-down", "Take chat down for 30 s", Fault{Vendor: vendorSlack, Status: http.StatusInternalServerError, For: half}},
 	}
 }
@@ -62,16 +65,19 @@ func presets() []presetFault {
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	records, total := s.webhook.newest(pageRecords)
 	messages, posted := s.slack.newest(pageMessages)
+	mails, mailed := s.mailbox.newest(pageMails)
 	view := struct {
 		Records  []crmRow
 		Total    int
 		Messages []chatCard
 		Posted   int
+		Mails    []Mail
+		Mailed   int
 		Faults   []faultLine
 		Presets  []presetFault
 		Waiting  int64
 		Now      time.Time
-	}{Total: total, Posted: posted, Presets: presets(), Waiting: s.waiting.Load(), Now: s.now()}
+	}{Total: total, Posted: posted, Mails: mails, Mailed: mailed, Presets: presets(), Waiting: s.waiting.Load(), Now: s.now()}
 	for _, rec := range records {
 		view.Records = append(view.Records, rowOf(rec))
 	}
@@ -92,7 +98,7 @@ type faultLine struct {
 
 // words says what a fault does.
 func (f *activeFault) words() string {
-	name := map[string]string{vendorWebhook: "The CRM", vendorSlack: "Chat"}[f.Vendor]
+	name := map[string]string{vendorWebhook: "The CRM", vendorSlack: "Chat", vendorSMTP: "The mail server"}[f.Vendor]
 	share := ""
 	if f.ErrorRate > 0 && f.ErrorRate < 1 {
 		share = " for part of the calls"
@@ -102,6 +108,8 @@ func (f *activeFault) words() string {
 		return name + " does not answer" + share
 	case f.Drop:
 		return name + " stores, then cuts the connection" + share
+	case f.Status != 0 && f.Vendor == vendorSMTP:
+		return fmt.Sprintf("%s answers %d%s", name, f.Status, share)
 	case f.Status != 0:
 		return name + " answers " + http.StatusText(f.Status) + share
 	default:

@@ -556,7 +556,7 @@ func TestControl_DeletingRecordsForgetsCallsToo(t *testing.T) {
 		t.Error("one vendor's records were not forgotten alone")
 	}
 	b.call(http.MethodDelete, "/_control/records", "")
-	if r := b.call(http.MethodGet, "/_control/records", ""); r.body != `{"slack":[],"webhook":[]}` {
+	if r := b.call(http.MethodGet, "/_control/records", ""); r.body != `{"slack":[],"smtp":[],"webhook":[]}` {
 		t.Errorf("left over: %s", r.body)
 	}
 	if r := b.write("w1", leadBody("lead-1", "new")); r.status != 201 {

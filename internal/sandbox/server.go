@@ -1,5 +1,5 @@
 // Package sandbox simulates the vendors that Leadline writes to, so that everything can be tried, tested and demonstrated without
-// an account: a generic CRM at /webhook and Slack at /slack. A wrong call gets the vendor's own error, never a friendly 200.
+// an account: a generic CRM at /webhook, Slack at /slack, and a mail server on a port of its own. A wrong call gets the vendor's own error, never a friendly 200.
 // Faults can be switched on per vendor (slow, failing, hanging, cutting the connection), and every call can be read back.
 //
 // It assumes nothing of the rest of the product and is used by the commands "serve --demo" and "sandbox", and by tests. It answers
@@ -7,12 +7,14 @@
 package sandbox
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +28,10 @@ const maxBody = 1 << 20
 const (
 	vendorWebhook = "webhook"
 	vendorSlack   = "slack"
+	vendorSMTP    = "smtp"
 )
 
-func vendorNames() []string { return []string{vendorWebhook, vendorSlack} }
+func vendorNames() []string { return []string{vendorWebhook, vendorSlack, vendorSMTP} }
 
 // Options configures New. Only Now is required.
 type Options struct {
@@ -38,7 +41,8 @@ type Options struct {
 	SlackToken    string       // the only bot token that works; empty: any that begins with xoxb-
 	SlackChannels []string     // channel names besides leads and general
 	SlackUsers    []string     // e-mail addresses of workspace members, for users.lookupByEmail
-	Journal       string       // Open only: the file that keeps what the vendors hold across restarts; empty: memory only
+	SMTP          SMTPOptions
+	Journal       string // Open only: the file that keeps what the vendors hold across restarts; empty: memory only
 }
 
 // Server is the sandbox: an http.Handler that the caller serves on a loopback listener. The server in front of it needs no write
@@ -50,6 +54,12 @@ type Server struct {
 	journal *journal
 	webhook *webhook
 	slack   *slack
+	mailbox *mailbox
+
+	smtpOptions SMTPOptions
+	mailServers mailServers
+	certificate func() (tls.Certificate, error) // of the mail server; made when first asked for
+
 	state   *stateFile
 	handler http.Handler
 	waiting atomic.Int64 // requests held by a hang fault; tests and the page read it
@@ -79,14 +89,19 @@ func New(o Options) *Server {
 		journal: newJournal(),
 		webhook: newWebhook(o.Now, o.WebhookSecret),
 		slack:   newSlack(o),
+		mailbox: newMailbox(),
+
+		smtpOptions: o.SMTP,
+		certificate: sync.OnceValues(func() (tls.Certificate, error) { return newCertificate(o.Now()) }),
 	}
 	s.handler = s.routes()
 	return s
 }
 
-// Close ends all faults, so that requests they hold are cut, and closes the file that Open opened.
+// Close ends all faults, so that requests they hold are cut, ends the mail server, and closes the file that Open opened.
 func (s *Server) Close() error {
 	s.faults.clear("")
+	s.mailServers.close()
 	return s.state.close()
 }
 
@@ -132,7 +147,7 @@ func (s *Server) routes() http.Handler {
 
 func notHere(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "The vendor sandbox has nothing at "+r.URL.Path+
-		". Vendors: POST /webhook, POST /slack/api/METHOD. Controls: /_control/faults, /_control/requests, /_control/records.",
+		". Vendors: POST /webhook, POST /slack/api/METHOD, and SMTP on its own port. Controls: /_control/faults, /_control/requests, /_control/records.",
 		http.StatusNotFound)
 }
 

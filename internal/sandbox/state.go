@@ -16,6 +16,7 @@ import (
 type savedLine struct {
 	Record  *Record  `json:"record,omitempty"`
 	Message *Message `json:"message,omitempty"`
+	Mail    *Mail    `json:"mail,omitempty"`
 	Cleared string   `json:"cleared,omitempty"` // the vendor that was told to forget everything
 }
 
@@ -37,7 +38,7 @@ func openState(path string, s *Server) (*stateFile, error) {
 	if err := f.rewrite(s); err != nil {
 		return nil, err
 	}
-	s.webhook.saved, s.slack.saved = f.append, f.append
+	s.webhook.saved, s.slack.saved, s.mailbox.saved = f.append, f.append, f.append
 	return f, nil
 }
 
@@ -76,8 +77,12 @@ func (l savedLine) restoreTo(s *Server) {
 		s.slack.restore(l.Message)
 	case l.Cleared == vendorWebhook:
 		s.webhook.clear()
+	case l.Mail != nil:
+		s.mailbox.restore(l.Mail)
 	case l.Cleared == vendorSlack:
 		s.slack.clear()
+	case l.Cleared == vendorSMTP:
+		s.mailbox.clear()
 	}
 }
 
@@ -108,6 +113,11 @@ func writeLines(to io.Writer, s *Server) error {
 	}
 	for _, m := range s.slack.list() {
 		if err := enc.Encode(savedLine{Message: &m}); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.mailbox.list() {
+		if err := enc.Encode(savedLine{Mail: &m}); err != nil {
 			return err
 		}
 	}

@@ -33,6 +33,18 @@ func (g *Guard) Admit(form *lead.Form, address string) error {
 	return nil
 }
 
+// AdmitClient is Admit for what a machine client signs: each keeps to the rate that was agreed with it, wherever it sends from.
+func (g *Guard) AdmitClient(client string, rate lead.Rate) error {
+	if rate.Events < 1 || rate.Per <= 0 {
+		return nil
+	}
+	wait := g.limits.wait(g.limits.key(whom{kind: perClient, person: client}), rate, rate.Events, g.Now())
+	if wait == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Throttled, RetryAfter: wait, Message: "This client sends more than was agreed. Send it again when Retry-After is over."}
+}
+
 func tooMany(k kind, wait time.Duration) *fault.Error {
 	from := "from your network"
 	if k == perForm {

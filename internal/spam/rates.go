@@ -42,6 +42,7 @@ const (
 	perAddress kind = iota
 	perNetwork
 	perForm
+	perClient
 	person
 	turning
 )
@@ -51,7 +52,7 @@ type whom struct {
 	kind   kind
 	form   string
 	prefix netip.Prefix
-	person string
+	person string // or a client's name
 }
 
 func (r *rates) key(w whom) uint64 { return maphash.Comparable(r.seed, w) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"leadline/internal/failpoint"
 	"leadline/internal/keyring"
 )
 
@@ -86,6 +87,7 @@ func Open(o Options) (*Spool, error) {
 // room for it: nothing that is kept makes way for it.
 func (s *Spool) Append(ctx context.Context, id uuid.UUID, plain []byte) error {
 	at := s.o.Now()
+	failpoint.At(failpoint.Spooling)
 	e, err := s.o.Seal(ctx, plain, aad(id))
 	if err != nil {
 		return fmt.Errorf("seal a record of the spool: %w", err)
@@ -95,10 +97,12 @@ func (s *Spool) Append(ctx context.Context, id uuid.UUID, plain []byte) error {
 	if err != nil {
 		return err
 	}
+	failpoint.At(failpoint.Written)
 	if err := seg.sync(end); err != nil {
 		s.abandon(seg)
 		return err
 	}
+	failpoint.At(failpoint.Kept)
 	return nil
 }
 

@@ -23,6 +23,7 @@ type Metrics struct {
 
 	intakeTotal     *prometheus.CounterVec
 	intakeSeconds   prometheus.Histogram
+	signature       *prometheus.CounterVec
 	commitBatch     prometheus.Histogram
 	submitToConsole prometheus.Histogram
 	submitToCRM     *prometheus.HistogramVec
@@ -35,6 +36,7 @@ type Metrics struct {
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
+	drift           *prometheus.CounterVec
 	spam            *prometheus.CounterVec
 	spool           *prometheus.CounterVec
 	shed            *prometheus.CounterVec
@@ -52,6 +54,9 @@ func NewMetrics() *Metrics {
 			Name: "leadline_intake_total", Help: "Form submissions by form and outcome.",
 		}, []string{"form", "outcome"}),
 		intakeSeconds: prometheus.NewHistogram(seconds("leadline_intake_seconds", "From the request read to the answer.", secondsBuckets)),
+		signature: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_intake_signature_total", Help: "Signed submissions: accepted, refused, throttled, or refused while a client's key cannot be used (unusable).",
+		}, []string{"outcome"}),
 		commitBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "leadline_commit_batch_size", Help: "Submissions made durable by one commit.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128},
 		}),
@@ -80,6 +85,9 @@ func NewMetrics() *Metrics {
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_drift_total", Help: "Ways in which submissions differed from their form, by what became of them.",
+		}, []string{"form", "kind"}),
 		spool: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_spool_total", Help: "Submissions that the database could not take: kept in the local spool, stored from it, erased meanwhile, or refused because it is full or failed.",
 		}, []string{"outcome"}),
@@ -92,8 +100,8 @@ func NewMetrics() *Metrics {
 			Name: "leadline_spam_total", Help: "Submissions by form and what was decided about them at the door: accept, hold, challenge.",
 		}, []string{"form", "verdict"}),
 	}
-	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.spam, m.spool, m.shed, m.clickToAck,
+	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -113,6 +121,21 @@ func (m *Metrics) Intake(form, outcome string, seconds float64) {
 	}
 	m.intakeTotal.WithLabelValues(form, outcome).Inc()
 	m.intakeSeconds.Observe(seconds)
+}
+
+// The outcomes that Signature counts.
+const (
+	SignatureAccepted  = "accepted"
+	SignatureRefused   = "refused"
+	SignatureThrottled = "throttled"
+	SignatureUnusable  = "unusable" // refused, and one of the form's clients has a key that cannot be used
+)
+
+// Signature counts a submission that came with a signature, or a part of one.
+func (m *Metrics) Signature(outcome string) {
+	if m != nil {
+		m.signature.WithLabelValues(outcome).Inc()
+	}
 }
 
 // Spam counts one verdict at the door. form must be a form that exists.
@@ -231,5 +254,13 @@ func (m *Metrics) Shed(class string) {
 func (m *Metrics) ClickToAck(form, device, network string, seconds float64) {
 	if m != nil {
 		m.clickToAck.WithLabelValues(form, device, network).Observe(seconds)
+	}
+}
+
+// Drift counts one way in which a submission differed from its form. form must be a form that exists; kind is refused, unknown or
+// unparseable.
+func (m *Metrics) Drift(form, kind string) {
+	if m != nil {
+		m.drift.WithLabelValues(form, kind).Inc()
 	}
 }
