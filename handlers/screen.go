@@ -10,7 +10,7 @@ import (
 
 // What forms send for our eyes alone. Browsers and password managers fill in nothing under the names of hiddenInputs, whatever they guess from.
 const (
-	tokenInput    = "form_token" //nolint:gosec // the name of a field
+	tokenInput    = "form_token"
 	solutionInput = "altcha"
 )
 

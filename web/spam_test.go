@@ -10,8 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"leadline/internal/live"
-	"leadline/web"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,7 +19,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"maps"
+
+	"leadline/internal/live"
+	"leadline/web"
 )
 
 const demoForm = "product=platform&name=Anna+Berg"
@@ -182,11 +183,9 @@ func TestSpam_TheDoubtfulAreAskedForAProofAndNobodyIsRefused(t *testing.T) {
 			t.Errorf("%s was refused: %d %s", key, one.StatusCode, one.body)
 		}
 	}
-	if n := s.db.Console.QueryRow(t.Context(), `SELECT count(*) FROM spent_proof`); n != nil {
-		var spent int
-		if err := n.Scan(&spent); err != nil || spent != 1 {
-			t.Errorf("%d proofs spent, %v", spent, err)
-		}
+	var spent int
+	if err := s.db.Console.QueryRow(t.Context(), `SELECT count(*) FROM spent_proof`).Scan(&spent); err != nil || spent != 1 {
+		t.Errorf("%d proofs spent, %v", spent, err)
 	}
 }
 
