@@ -206,7 +206,12 @@ func thumbprint(t *testing.T, protected string) string {
 	}
 	x, _ := base64.RawURLEncoding.DecodeString(header.JWK.X)
 	y, _ := base64.RawURLEncoding.DecodeString(header.JWK.Y)
-	print, err := acme.JWKThumbprint(&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)})
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	print, err := acme.JWKThumbprint(key)
 	if err != nil {
 		t.Error(err)
 	}
