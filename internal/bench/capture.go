@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"time"
 
@@ -31,6 +32,8 @@ import (
 // after the commit undone: nothing dispatches, so leads stay new. That is how intake is measured alone without a switch in the
 // product. Arguments: the database's address and, if wanted, a file for a profile of its processor time.
 func playCapture(ctx context.Context, args []string) error {
+	ballast := make([]byte, 64<<20) // as serve has it
+	defer runtime.KeepAlive(ballast)
 	db, err := postgres.Open(ctx, args[0])
 	if err != nil {
 		return err
