@@ -321,7 +321,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	go func() { intakeDone <- p.intake.Run(intakeCtx) }()
 	group.Go(func() error { return p.web.Serve(failpoint.Listener(listener)) })
 	if p.tls != nil {
-		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) })
+		group.Go(func() error { return p.web.ServeTLS(p.tls.edge) }) //nolint:contextcheck // requests bring their own
 		group.Go(func() error { return p.tls.run(inner) })
 	}
 	anchorCtx, stopAnchors := context.WithCancel(context.WithoutCancel(ctx))
