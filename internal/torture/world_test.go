@@ -42,7 +42,7 @@ connections:
   - {slug: crm, kind: webhook, base_url: "SANDBOX/webhook", secret: "env:WEBHOOK_SECRET"}
 `
 
-const webhookSecret = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=" // of the simulator
+const webhookSecret = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
 
 // world is two servers on one database, and a CRM. The database belongs to the test, so that servers and database die independently.
 type world struct {
