@@ -222,6 +222,12 @@ func (a *answers) setStandard(name, text string) {
 		a.raw.ClientKey = text
 	case "correlation_id":
 		a.raw.CorrelationID = text
+	case tokenInput:
+		a.raw.Trap.Token = text
+	case solutionInput:
+		a.raw.Trap.Solution = text
+	case hiddenInputs[0], hiddenInputs[1]:
+		a.raw.Trap.Honey += text
 	default:
 		switch {
 		case place == nil:

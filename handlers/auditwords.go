@@ -37,6 +37,7 @@ var (
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
 		},
+		"reviews":  {audit.HoldReleased, audit.HoldDiscarded, audit.HoldRestored},
 		"exports":  {audit.Exported, audit.AuditExported},
 		"sessions": {audit.SignedIn, audit.SignInRefused, audit.SignedOut},
 		"keys": {
@@ -50,6 +51,7 @@ var (
 		{Value: "reveals", Label: "Reveals"},
 		{Value: "publishes", Label: "Publishes"},
 		{Value: "access", Label: "Access changes"},
+		{Value: "reviews", Label: "Reviews of held leads"},
 		{Value: "exports", Label: "Exports"},
 		{Value: "sessions", Label: "Signing in and out"},
 		{Value: "keys", Label: "Keys and secrets"},
@@ -71,6 +73,7 @@ var deeds = map[audit.Action]string{
 	audit.LinkMade: "made a sign-in link for", audit.TokenAdded: "added token", audit.TokenUsed: "used its token", audit.TokenRevoked: "revoked token",
 	audit.Published: "published", audit.RepsChanged: "changed the list of reps", audit.Exported: "exported the configuration",
 	audit.AuditSeen: "looked at this record", audit.AuditExported: "exported this record", audit.ContactRevealed: "revealed the contact of",
+	audit.HoldReleased: "released", audit.HoldDiscarded: "discarded as spam", audit.HoldRestored: "put back for review",
 	audit.PayloadRead: "read what was sent for", audit.SecretSet: "set the secret", audit.SecretRemoved: "removed the secret",
 	audit.DataKeyMade: "made", audit.DataKeyRotated: "rotated", audit.MasterKeyRotated: "rotated the master key", audit.KeyUsed: "opened",
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",

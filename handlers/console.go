@@ -13,6 +13,7 @@ import (
 	"leadline/internal/dispatch"
 	"leadline/internal/drift"
 	"leadline/internal/fault"
+	"leadline/internal/hold"
 	"leadline/internal/lead"
 	"leadline/internal/live"
 	"leadline/internal/playbook"
@@ -28,6 +29,7 @@ const awayTooLong = time.Minute
 // Console answers for the live console and the page of a lead.
 type Console struct {
 	leads     *lead.Store
+	holds     *hold.Store
 	dispatch  *dispatch.Service
 	reps      *rep.Store
 	playbook  *playbook.Live
@@ -46,7 +48,7 @@ type Console struct {
 // NewConsole takes what the console needs.
 func NewConsole(d Deps) *Console {
 	return &Console{
-		leads: d.Leads, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB, drift: d.Drift,
+		leads: d.Leads, holds: d.Holds, dispatch: d.Dispatch, reps: d.Reps, playbook: d.Playbook, accounts: d.Accounts, hub: d.Hub, db: d.DB, drift: d.Drift,
 		metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now, log: d.Log,
 	}
 }
@@ -153,7 +155,22 @@ func (h *Console) meta(c *fiber.Ctx, title, use string, me *rep.Rep) views.PageM
 		p.Presence = &shown
 		now = now.In(zone(me.Timezone))
 	}
-	return views.PageMeta{Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, Drift: h.drift.Open(), May: GrantOf(c).May}
+	return views.PageMeta{
+		Title: title, Person: p, Live: use, Theme: c.Cookies("leadline_theme"), Now: now, May: GrantOf(c).May, Held: h.heldCount(c),
+		Drift: h.drift.Open(),
+	}
+}
+
+// heldCount is how many leads wait for review, for those who may look through them. A page is not lost over a number.
+func (h *Console) heldCount(c *fiber.Ctx) int {
+	if h.holds == nil || !GrantOf(c).May("GET /held") {
+		return 0
+	}
+	n, err := h.holds.Waiting(c.UserContext())
+	if err != nil {
+		h.log.WarnContext(c.UserContext(), "held leads could not be counted", "error", err)
+	}
+	return n
 }
 
 func presenceView(r rep.Rep) views.Presence {

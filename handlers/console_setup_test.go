@@ -20,6 +20,7 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/config"
 	"leadline/internal/dispatch"
+	"leadline/internal/hold"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -29,6 +30,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
 	"leadline/internal/rep"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 	"leadline/web"
 )
@@ -107,10 +109,13 @@ func openOffice(t *testing.T) *office {
 	must(t, err)
 	public := &url.URL{Scheme: "http", Host: listener.Addr().String()}
 	o.url = public.String()
+	guard, err := spam.New(spam.Options{Secret: make([]byte, 32), Now: time.Now, Log: log, Spend: spam.NewSpentStore(db.Gorm).Spend})
+	must(t, err)
+	holds := hold.NewStore(hold.Options{DB: db.Gorm, Node: node.ID(), Log: log, Metrics: metrics, Released: dispatcher.Wake, Changed: o.hub.Wake})
 	server, err := web.New(web.Deps{
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: o.accounts,
 		Handlers: handlers.Deps{
-			DB: db, Intake: in, Dispatch: dispatcher, Leads: lead.NewStore(db.Gorm), Reps: reps, Playbook: book, Accounts: o.accounts,
+			DB: db, Intake: in, Dispatch: dispatcher, Leads: lead.NewStore(db.Gorm), Holds: holds, Spam: guard, Reps: reps, Playbook: book, Accounts: o.accounts,
 			Hub: o.hub, Metrics: metrics, PublicURL: o.url, Now: time.Now, Log: log,
 		},
 	})

@@ -7,12 +7,14 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/dispatch"
 	"leadline/internal/drift"
+	"leadline/internal/hold"
 	"leadline/internal/intake"
 	"leadline/internal/lead"
 	"leadline/internal/live"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 )
 
@@ -22,6 +24,8 @@ type Deps struct {
 	Intake    *intake.Service
 	Dispatch  *dispatch.Service
 	Leads     *lead.Store
+	Holds     *hold.Store
+	Spam      *spam.Guard
 	Payloads  *lead.PayloadStore
 	Reps      *rep.Store
 	Playbook  *playbook.Live

@@ -31,6 +31,7 @@ var kinds = map[fault.Kind]shown{
 	fault.TooLarge:        {fiber.StatusRequestEntityTooLarge, "This is too long"},
 	fault.Unsupported:     {fiber.StatusUnsupportedMediaType, "This format is not accepted"},
 	fault.Invalid:         {fiber.StatusUnprocessableEntity, "Some answers need another look"},
+	fault.Unproven:        {fiber.StatusPreconditionRequired, "One more step"},
 	fault.Throttled:       {fiber.StatusTooManyRequests, "Too many at once"},
 	fault.Unavailable:     {fiber.StatusServiceUnavailable, "Not possible right now"},
 }

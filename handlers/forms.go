@@ -25,6 +25,11 @@ type formConfig struct {
 	} `json:"consent"`
 }
 
+// formToken says when a page was made.
+type formToken struct {
+	Token string `json:"form_token"`
+}
+
 type fieldConfig struct {
 	Name     string   `json:"name"`
 	Label    string   `json:"label"`
@@ -33,11 +38,16 @@ type fieldConfig struct {
 	Required bool     `json:"required"`
 }
 
-// Config is GET /v1/forms/{slug}: the public form configuration, with an ETag.
+// Config is GET /v1/forms/{slug}: the public form configuration, with an ETag. With ?token=1 it answers only the token of a page that was
+// just made, which nobody may keep.
 func (v *Visitors) Config(c *fiber.Ctx) error {
 	form, err := v.form(c)
 	if err != nil {
 		return err
+	}
+	if c.Query("token") != "" {
+		c.Set(fiber.HeaderCacheControl, "no-store")
+		return c.JSON(formToken{Token: v.spam.Token(form.Slug)})
 	}
 	config := formConfig{Slug: form.Slug, Name: form.Name, SubmitURL: v.publicURL + submitPath(form), Fields: []fieldConfig{}}
 	config.Consent.TextVersion = form.ConsentTextVersion
@@ -85,12 +95,15 @@ type shownForm struct {
 // showForm renders the form. Each rendering carries a key of its own, so that pressing twice without scripts makes one lead; a
 // form shown again after a mistake keeps its key.
 func (v *Visitors) showForm(c *fiber.Ctx, form *lead.Form, shown shownForm) error {
-	key := shown.raw.ClientKey
+	key, token := shown.raw.ClientKey, shown.raw.Trap.Token
 	if key == "" {
 		key = uuid.NewString()
 	}
+	if token == "" {
+		token = v.spam.Token(form.Slug)
+	}
 	page := views.Form{
-		Slug: form.Slug, Name: form.Name, Action: submitPath(form), Key: key, ConsentVersion: form.ConsentTextVersion,
+		Slug: form.Slug, Name: form.Name, Action: submitPath(form), Key: key, Token: token, Aside: hiddenInputs, ConsentVersion: form.ConsentTextVersion,
 		ConsentPhone: shown.raw.Consent.Phone, Hidden: contextInputs(shown.raw.Context), Fields: formFields(form, shown),
 		Demo: v.playbook.Current().Demo,
 	}

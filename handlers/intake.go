@@ -13,6 +13,7 @@ import (
 	"leadline/internal/intake"
 	"leadline/internal/lead"
 	"leadline/internal/playbook"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 )
 
@@ -24,14 +25,14 @@ type Visitors struct {
 	metrics   *telemetry.Metrics
 	publicURL string
 	now       func() time.Time
-	limit     *limiter
+	spam      *spam.Guard
 }
 
 // NewVisitors makes the handlers of forms.
 func NewVisitors(d Deps) *Visitors {
 	return &Visitors{
 		intake: d.Intake, playbook: d.Playbook, drift: d.Drift, metrics: d.Metrics, publicURL: d.PublicURL, now: d.Now,
-		limit: newLimiter(d.Now),
+		spam: d.Spam,
 	}
 }
 
@@ -92,6 +93,9 @@ func (v *Visitors) submit(c *fiber.Ctx, form *lead.Form) (intake.Accepted, error
 		raw.ClientKey = machineKey(c, arrival)
 	}
 	SetCorrelation(c, raw.CorrelationID)
+	if err := v.screen(c, form, &raw, &arrival); err != nil {
+		return intake.Accepted{}, &refused{raw: raw, err: err}
+	}
 	done, err := v.intake.Accept(c.UserContext(), form, raw, arrival)
 	v.drift.Note(form, &raw, err)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // admit settles whether a submission may come in, and who sent it. A signed one must be a machine client's and then keeps to that
-// client's rate; anything else is a visitor's and keeps to the form's rules for pages and networks.
+// client's rate; anything else is a visitor's and keeps to the form's rule for pages. Limits of visitors come with screen.
 func (v *Visitors) admit(c *fiber.Ctx, form *lead.Form) (lead.Arrival, error) {
 	message := messageOf(c)
 	if message.Signed() {
@@ -21,7 +21,7 @@ func (v *Visitors) admit(c *fiber.Ctx, form *lead.Form) (lead.Arrival, error) {
 	if err := v.allowOrigin(c, form); err != nil {
 		return lead.Arrival{}, err
 	}
-	return lead.Arrival{}, v.limit.take(form, AddressOf(c))
+	return lead.Arrival{}, nil
 }
 
 // admitSigned says nothing of what is wrong with a signature: whoever guesses learns nothing. Wrong ones count against the sender's network.
@@ -30,13 +30,13 @@ func (v *Visitors) admitSigned(c *fiber.Ctx, form *lead.Form, message machine.Me
 	client, id, ok := message.Identify(clients, v.now())
 	if !ok {
 		v.metrics.Signature(refusal(clients))
-		if err := v.limit.take(form, AddressOf(c)); err != nil {
+		if err := v.spam.Admit(form, AddressOf(c)); err != nil {
 			return lead.Arrival{}, err
 		}
 		c.Set(fiber.HeaderWWWAuthenticate, "StandardWebhooks")
 		return lead.Arrival{}, fault.New(fault.Unauthenticated, "This form takes nothing that is signed like this.")
 	}
-	if err := v.limit.takeSigned(client); err != nil {
+	if err := v.spam.AdmitClient(client.Slug, client.Limit); err != nil {
 		v.metrics.Signature(telemetry.SignatureThrottled)
 		return lead.Arrival{}, err
 	}

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -139,4 +140,19 @@ func safeNext(to string) string {
 		return path
 	}
 	return path + "?" + values.Encode() // written anew, so that nothing of it can end the address
+}
+
+// network is what one sender is likely to own: an address of IPv4, a /64 of IPv6.
+func network(address string) netip.Prefix {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, _ := addr.Prefix(bits) // the length fits the kind
+	return prefix
 }

@@ -51,7 +51,7 @@ func (v *Visitors) Amend(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	if err := v.limit.take(form, AddressOf(c)); err != nil {
+	if err := v.spam.Admit(form, AddressOf(c)); err != nil {
 		return err
 	}
 	raw, err := parseAnswers(c)

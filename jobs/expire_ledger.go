@@ -44,6 +44,8 @@ var expired = []struct{ table, sql string }{
 		AND last_seen < statement_timestamp() - interval '90 days'`},
 	{"drift_day", `DELETE FROM drift_day WHERE (group_id, day) IN (SELECT group_id, day FROM drift_day WHERE day < (statement_timestamp() - interval '90 days')::date LIMIT $1)`},
 	{"drift_mail", `DELETE FROM drift_mail WHERE id = ANY(ARRAY(SELECT id FROM drift_mail WHERE created_at < statement_timestamp() - interval '90 days' LIMIT $1))`},
+	// A proof that has run out is refused by its own time.
+	{"spent_proof", `DELETE FROM spent_proof WHERE proof = ANY(ARRAY(SELECT proof FROM spent_proof WHERE expires_at < statement_timestamp() ORDER BY expires_at LIMIT $1))`},
 	// Who looked, and why, stays in the audit chain. The key is a UUIDv7.
 	{"reveal", `DELETE FROM reveal WHERE id = ANY(ARRAY(SELECT id FROM reveal WHERE id < ` + monthAgo + ` ORDER BY id LIMIT $1))`},
 }

@@ -100,10 +100,11 @@ func TestExpire_RemovesWhatIsThirtyDaysOldAndNothingElse(t *testing.T) {
 	h.exec(`INSERT INTO account (id, email) VALUES (gen_random_uuid(), 'mia@example.com')`)
 	h.exec(`INSERT INTO session (token_hash, account_id, last_seen_at) SELECT sha256(n::text::bytea), a.id, clock_timestamp() - n * interval '20 days' FROM account a, generate_series(1, 2) n`)
 	h.exec(`INSERT INTO signin_link (token_hash, account_id, expires_at) SELECT sha256(n::text::bytea), a.id, clock_timestamp() - n * interval '20 hours' FROM account a, generate_series(1, 2) n`)
+	h.exec(`INSERT INTO spent_proof (proof, holder, expires_at) SELECT sha256(n::text::bytea), 'h', clock_timestamp() + (n - 1500) * interval '1 minute' - interval '30 seconds' FROM generate_series(1, 3000) n`)
 	h.clean("expire_ledger")
 	for table, want := range map[string]int{
 		"payload WHERE data_key = 1": 2500, "client_key WHERE form = 'true'": 20000, "fingerprint WHERE fp > 'g'": 20000,
-		"payload": 2500, "client_key": 20000, "fingerprint": 20000, "session": 1, "signin_link": 1,
+		"payload": 2500, "client_key": 20000, "fingerprint": 20000, "session": 1, "signin_link": 1, "spent_proof": 1500,
 	} {
 		if n := h.count(`SELECT count(*) FROM ` + table); n != want {
 			t.Errorf("%s: %d rows, want %d", table, n, want)

@@ -5,7 +5,9 @@ type Form struct {
 	Slug           string
 	Name           string
 	Action         string
-	Key            string // this rendering's idempotency key
+	Key            string    // this rendering's idempotency key
+	Token          string    // says when the page was made
+	Aside          [2]string // names of fields that people do not see: what fills them in is a program
 	Fields         []Field
 	Hidden         []Hidden
 	ConsentVersion string

@@ -215,6 +215,15 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "Chat", joined(text("connection"), "card updated")
 	case "chat_refused":
 		m.Word, m.Detail = "Chat refused", joined(text("connection"), text("reason"))
+	case "released":
+		m.Word, m.Detail = "Released", "it was held for review; now it goes on"
+		if m.Person = text("account") != ""; !m.Person {
+			m.Detail = "it was held for review; the same person sent the form again"
+		}
+	case "discarded":
+		m.Word, m.Detail, m.Person = "Discarded", "it was held for review and is spam", true
+	case "held":
+		m.Word, m.Detail, m.Person = "Held again", "discarding it was undone", true
 	case "erased":
 		m.Word, m.Detail = "Erased", "contact details and answers, at the person's wish"
 	default:

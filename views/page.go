@@ -17,6 +17,7 @@ type PageMeta struct {
 	Theme  string // light, dark, or empty: follow the system
 	Now    time.Time
 	Drift  int // differences between pages and forms that nobody has dealt with
+	Held   int // leads that wait for review, up to a thousand; the shell names the number
 
 	// May tells whether the person may use a route, named like "GET /audit": the shell shows no way to what would be refused. Nil: may
 	// not.

@@ -206,7 +206,12 @@ func thumbprint(t *testing.T, protected string) string {
 	}
 	x, _ := base64.RawURLEncoding.DecodeString(header.JWK.X)
 	y, _ := base64.RawURLEncoding.DecodeString(header.JWK.Y)
-	print, err := acme.JWKThumbprint(&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)})
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	print, err := acme.JWKThumbprint(key)
 	if err != nil {
 		t.Error(err)
 	}
@@ -279,7 +284,7 @@ func TestACME_ObtainsACertificateAndKeepsIt(t *testing.T) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if a.orders != 1 {
-				t.Errorf("%d orders for one certificate\n%s", a.orders, log.buf.String())
+				t.Errorf("%d orders for one certificate\n%s", a.orders, log.text())
 			}
 			kept, err := os.ReadDir(dir)
 			if err != nil {
@@ -290,8 +295,8 @@ func TestACME_ObtainsACertificateAndKeepsIt(t *testing.T) {
 					t.Errorf("others may read %s: %v %v", file.Name(), info.Mode(), err)
 				}
 			}
-			if strings.Contains(log.buf.String(), "could be obtained") {
-				t.Errorf("the log says %s", log.buf.String())
+			if said := log.text(); strings.Contains(said, "could be obtained") {
+				t.Errorf("the log says %s", said)
 			}
 		})
 	}

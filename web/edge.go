@@ -64,7 +64,10 @@ func (s *Server) ServeTLS(e Edge) error {
 	go func() { ended <- s.app.Server().Serve(running.one) }()
 	go func() { ended <- running.h2.Serve(running.two) }()
 	go func() { ended <- running.h3.serve(func() { s.offerHTTP3(e.TCP) }) }()
-	go func() { ended <- running.accept() }()
+	go func() {
+		running.accept()
+		ended <- nil
+	}()
 	var failed error
 	for range 4 {
 		err := <-ended
@@ -112,15 +115,15 @@ func newHTTP2(handler http.Handler) *http.Server {
 	}
 }
 
-// accept takes connections and hands each, once its handshake is done, to whoever speaks its protocol.
-func (e *edge) accept() error {
+// accept takes connections until the port is closed and hands each, once its handshake is done, to whoever speaks its protocol.
+func (e *edge) accept() {
 	defer e.one.close()
 	defer e.two.close()
 	for {
 		conn, err := e.connections.accept(e.tcp)
 		if err != nil {
 			e.greeting.Wait()
-			return nil // closed
+			return // closed
 		}
 		e.greeting.Go(func() { e.greet(conn) })
 	}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 )
@@ -61,9 +60,35 @@ func (a *ACME) Run(ctx context.Context) error {
 }
 
 // GET /.well-known/acme-challenge/:token — shows an authority that this domain is ours.
+//
+// Fiber's adaptor will not do: the context it hands over ends with the server's own, which the package for ACME still watches when
+// this server has begun to stop.
 func (s *server) challenge() fiber.Handler {
-	if s.Challenge == nil {
-		return func(*fiber.Ctx) error { return fiber.ErrNotFound }
+	return func(c *fiber.Ctx) error {
+		if s.Challenge == nil {
+			return fiber.ErrNotFound
+		}
+		r, err := http.NewRequestWithContext(c.UserContext(), http.MethodGet, c.Path(), http.NoBody)
+		if err != nil {
+			return fiber.ErrNotFound
+		}
+		r.Host = string(c.Request().Host())
+		s.Challenge.ServeHTTP(&plainAnswer{c: c, header: http.Header{}}, r)
+		return nil
 	}
-	return adaptor.HTTPHandler(s.Challenge)
 }
+
+// plainAnswer takes a short answer in text.
+type plainAnswer struct {
+	c      *fiber.Ctx
+	header http.Header
+}
+
+// Header takes headers, of which none matters here.
+func (a *plainAnswer) Header() http.Header { return a.header }
+
+// WriteHeader takes the status.
+func (a *plainAnswer) WriteHeader(status int) { a.c.Status(status) }
+
+// Write takes the text.
+func (a *plainAnswer) Write(p []byte) (int, error) { return a.c.Write(p) }

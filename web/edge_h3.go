@@ -144,7 +144,7 @@ func (l *quicListener) Accept(ctx context.Context) (*quic.Conn, error) {
 			return nil, err
 		}
 		if leave, ok := l.connections.enter(conn.RemoteAddr()); ok {
-			context.AfterFunc(conn.Context(), leave)
+			context.AfterFunc(conn.Context(), leave) //nolint:contextcheck // it ends with the connection, not with accepting
 			return conn, nil
 		}
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "")

@@ -211,12 +211,14 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
-// said is what the server logged.
-func (d *door) said() string {
-	d.log.mu.Lock()
-	defer d.log.mu.Unlock()
-	return d.log.buf.String()
+func (l *locked) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
+
+// said is what the server logged.
+func (d *door) said() string { return d.log.text() }
 
 func listenTCP(t *testing.T) net.Listener {
 	t.Helper()

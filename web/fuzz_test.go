@@ -44,7 +44,9 @@ rules:
 var fuzzForm = &lead.Form{
 	Slug: "demo", Intent: lead.IntentHigh, DedupeWindow: 10 * time.Minute, Fields: []lead.FormField{
 		{Name: "topic", Type: lead.FieldChoice, Options: []string{"platform", "analytics"}},
-		{Name: "seats", Type: lead.FieldNumber}, {Name: "agree", Type: lead.FieldCheckbox}, {Name: "words", Type: lead.FieldText},
+		{Name: "seats", Type: lead.FieldNumber},
+		{Name: "agree", Type: lead.FieldCheckbox},
+		{Name: "words", Type: lead.FieldText},
 	},
 }
 
@@ -152,7 +154,7 @@ func FuzzForm(f *testing.F) {
 		{"", "", "+1 212 555 0143", "", "", "", "", "", "", "", "", "", ""},
 		{"a&b=c;d+e%41", "a&b@acme.example", "", "x\r\ny", "--boundary\r\nContent-Disposition: form-data; name=\"email\"\r\n", "\ufeffDE", "DE-BY", "\ud7ff", "plat\u0000form", "NaN", "yes", "\\u0000", "utm&source=1"},
 	} {
-		f.Add(uint8(i), seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7], seed[8], seed[9], seed[10], seed[11], seed[12]) //nolint:gosec // a handful
+		f.Add(uint8(i), seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7], seed[8], seed[9], seed[10], seed[11], seed[12])
 	}
 	x := newTarget(f)
 	f.Fuzz(func(t *testing.T, format uint8, name, email, phone, company, notes, country, region, postal, topic, seats, agree, words, source string) {
@@ -234,7 +236,7 @@ func FuzzBody(f *testing.F) {
 		{"anything"},
 	} {
 		for _, seed := range seeds {
-			f.Add(uint8(kind), []byte(seed)) //nolint:gosec // four kinds
+			f.Add(uint8(kind), []byte(seed))
 		}
 	}
 	x := newTarget(f)

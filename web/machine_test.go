@@ -57,7 +57,7 @@ func setupMachines(t *testing.T, change ...func(*web.Deps)) *site {
 }
 
 // signed are the headers of a message as a client sends them.
-func signed(t *testing.T, key privacy.Secret, id string, at time.Time, body string) []string {
+func signed(t testing.TB, key privacy.Secret, id string, at time.Time, body string) []string {
 	t.Helper()
 	k, err := machine.ParseKey(key)
 	if err != nil {

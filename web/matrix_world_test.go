@@ -71,6 +71,7 @@ var plants = []planted{
 	{stage: lead.StageClaimed, pool: "lone", holder: "nils"},                       // came to the north by hand
 	{stage: lead.StageWaiting, pool: "lone"},
 	{stage: lead.StageNew},
+	{stage: lead.StageHeld},
 }
 
 // sender is somebody or something that sends requests.
@@ -146,7 +147,10 @@ func (w *world) plant() {
 				p.mark("query"), p.mark("fragment"), p.mark("term"), p.mark("utm")+"@acme.example", p.mark("device")))
 		w.exec(`INSERT INTO touch (id, lead_id, kind, payload) VALUES ($1, $2, 'repeat', '{}')`, p.alias, p.id)
 		w.send(p)
-		if p.stage == lead.StageNew {
+		if p.stage == lead.StageHeld {
+			w.exec(`INSERT INTO hold (lead_id, form, score, reasons) VALUES ($1, 'demo', 90, '{links}')`, p.id)
+		}
+		if p.stage == lead.StageNew || p.stage == lead.StageHeld {
 			continue
 		}
 		candidate := p.holder

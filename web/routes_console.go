@@ -11,6 +11,7 @@ func (s *server) consoleRoutes() []route {
 	console := handlers.NewConsole(s.Handlers)
 	record := handlers.NewAudit(s.Handlers)
 	drift := handlers.NewDrift(s.Handlers)
+	held := handlers.NewHeld(s.Handlers)
 	const get, post = fiber.MethodGet, fiber.MethodPost
 	return []route{
 		{get, "/", toConsole},
@@ -25,6 +26,10 @@ func (s *server) consoleRoutes() []route {
 		{post, "/leads/:id/reveal", console.Reveal},
 		{post, "/live/next", console.Next},
 		{post, "/me/presence", console.Presence},
+		{get, "/held", held.Page},
+		{post, "/held/release", held.Release},
+		{post, "/held/discard", held.Discard},
+		{post, "/held/restore", held.Restore},
 		{get, "/audit", record.Page},
 		{post, "/audit.csv", record.Export},
 		{post, "/audit/verify", record.Check},

@@ -20,6 +20,7 @@ import (
 	"leadline/internal/account"
 	appconfig "leadline/internal/config"
 	"leadline/internal/dispatch"
+	"leadline/internal/hold"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
@@ -28,6 +29,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
 	"leadline/internal/rep"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 	"leadline/web"
 )
@@ -111,9 +113,14 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 	public := &url.URL{Scheme: "http", Host: listener.Addr().String()}
 	s := &site{t: t, ring: ring, url: public.String(), db: db, accounts: account.NewStore(db.Gorm, time.Now), leads: lead.NewStore(db.Gorm)}
 	metrics := telemetry.NewMetrics()
+	guard, err := spam.New(spam.Options{Secret: make([]byte, 32), Now: time.Now, Log: log, Spend: spam.NewSpentStore(db.Gorm).Spend})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.deps = web.Deps{
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: s.accounts,
 		Handlers: handlers.Deps{
+			Spam: guard, Holds: hold.NewStore(hold.Options{DB: db.Gorm, Node: 1, Log: log, Metrics: metrics, Released: router.Wake}),
 			DB: db, Intake: service, Dispatch: router, Leads: s.leads, Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope), Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
 			Metrics: metrics, PublicURL: public.String(), Now: time.Now, Log: log,
 		},

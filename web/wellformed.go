@@ -96,7 +96,7 @@ func (f *framing) take(name, value []byte) bool {
 		if bytes.EqualFold(name, []byte(fiber.HeaderContentLength)) {
 			f.lengths++
 			n, err := strconv.ParseUint(string(value), 10, 31)
-			f.length = int(n) //nolint:gosec // 31 bits
+			f.length = int(n)
 			return err == nil && f.lengths == 1 && !f.chunked
 		}
 	case len(fiber.HeaderTransferEncoding):

@@ -3,6 +3,7 @@ package web_test
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,18 +36,19 @@ func speak(t *testing.T, conn net.Conn, text string, wait time.Duration) spoken 
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(wait))
 		if _, err := reader.Peek(1); err != nil {
-			timeout, ok := err.(net.Error)
-			out.closed = !ok || !timeout.Timeout()
+			var timeout net.Error
+			out.closed = !errors.As(err, &timeout) || !timeout.Timeout()
 			return out
 		}
 		res, err := http.ReadResponse(reader, nil)
 		if err != nil {
 			t.Fatalf("the answer to %.80q is no HTTP: %v", text, err)
 		}
+		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
 		if res.StatusCode == http.StatusContinue {
 			continue
 		}
-		body, _ := io.ReadAll(res.Body)
 		out.statuses = append(out.statuses, res.StatusCode)
 		out.bodies = append(out.bodies, string(body))
 	}
@@ -249,6 +251,7 @@ func TestWire_KeepsOrderlyConnections(t *testing.T) {
 				t.Fatalf("%s, request %d: %v", over, i, err)
 			}
 			got, _ := io.ReadAll(res.Body)
+			_ = res.Body.Close()
 			if res.StatusCode != http.StatusOK || string(got) != body || res.Close {
 				t.Fatalf("%s, request %d: %d, %d bytes, close %v", over, i, res.StatusCode, len(got), res.Close)
 			}

@@ -42,6 +42,9 @@ const (
 	AuditSeen        Action = "audit.seen"          // detail: the filter, as ids and names
 	AuditExported    Action = "audit.exported"      //
 	ContactRevealed  Action = "contact.revealed"    // object: lead; note: the reason
+	HoldReleased     Action = "hold.released"       // object: lead that was held for review
+	HoldDiscarded    Action = "hold.discarded"      // object: lead
+	HoldRestored     Action = "hold.restored"       // object: lead whose discarding was undone
 	PayloadRead      Action = "payload.read"        // object: lead; detail: {submissions}
 	SecretSet        Action = "secret.set"          // object: the secret's name
 	SecretRemoved    Action = "secret.removed"      //

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 // no figure is missing or impossible.
 func TestMeasure_EveryRowAddsUp(t *testing.T) {
 	p := plan{
-		warm: 50 * time.Millisecond, saturated: 300 * time.Millisecond, yardstick: time.Second, steady: 200 * time.Millisecond, repeats: 1,
+		warm: 50 * time.Millisecond, saturated: 300 * time.Millisecond, pipeline: 300 * time.Millisecond, yardstick: time.Second, steady: 200 * time.Millisecond, repeats: 1,
 		rates: []float64{100, 1000}, long: 200 * time.Millisecond, every: 100 * time.Millisecond, clients: 16, settle: 2 * time.Minute, ids: true,
 	}
 	b, err := newBench(t.Context(), settings{}, p, testWriter{t})

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"time"
 
@@ -15,12 +16,14 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/config"
 	"leadline/internal/dispatch"
+	"leadline/internal/drift"
 	"leadline/internal/intake"
 	"leadline/internal/keyring"
 	"leadline/internal/lead"
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
+	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 	"leadline/web"
 )
@@ -29,6 +32,8 @@ import (
 // after the commit undone: nothing dispatches, so leads stay new. That is how intake is measured alone without a switch in the
 // product. Arguments: the database's address and, if wanted, a file for a profile of its processor time.
 func playCapture(ctx context.Context, args []string) error {
+	ballast := make([]byte, 64<<20) // as serve has it
+	defer runtime.KeepAlive(ballast)
 	db, err := postgres.Open(ctx, args[0])
 	if err != nil {
 		return err
@@ -88,10 +93,17 @@ func assembleCapture(ctx context.Context, db *postgres.DB, address string) (*int
 	}
 	metrics, accounts := telemetry.NewMetrics(), account.NewStore(db.Gorm, time.Now).WithSecret(secret)
 	service := intake.New(intake.Options{DB: db, Secret: secret, Seal: ring.Envelope, Node: 1, Now: time.Now, Log: log, BatchCommitted: metrics.CommitBatch, Metrics: metrics})
+	guard, err := spam.New(spam.Options{Secret: secret, Now: time.Now, Log: log, Spend: spam.NewSpentStore(db.Gorm).Spend})
+	if err != nil {
+		return nil, nil, err
+	}
+	grown := drift.NewService(drift.Options{
+		DB: db, Forms: func() map[string]*lead.Form { return live.Current().Forms }, PublicURL: address, Now: time.Now, Log: log, Metrics: metrics,
+	})
 	server, err := web.New(web.Deps{ //nolint:contextcheck // requests bring their own
 		PublicURL: public, Log: log, Now: time.Now, Metrics: metrics, Accounts: accounts, Behind: service.Delay,
 		Handlers: handlers.Deps{
-			DB: db, Intake: service, Dispatch: dispatch.New(dispatch.Options{DB: db, Now: time.Now}), Leads: lead.NewStore(db.Gorm), Reps: rep.NewStore(db.Gorm),
+			DB: db, Intake: service, Spam: guard, Drift: grown, Dispatch: dispatch.New(dispatch.Options{DB: db, Now: time.Now}), Leads: lead.NewStore(db.Gorm), Reps: rep.NewStore(db.Gorm),
 			Playbook: live, Accounts: accounts, Metrics: metrics, PublicURL: address, Now: time.Now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 		},

@@ -102,6 +102,7 @@ func run(ctx context.Context, stdout, progress io.Writer) error {
 type plan struct {
 	warm      time.Duration // before each row, not counted
 	saturated time.Duration // a row as fast as it goes
+	pipeline  time.Duration // the same with everything on: long enough that the leads under way at its end weigh little
 	yardstick time.Duration // a run of pgbench
 	steady    time.Duration // a row at a fixed rate
 	repeats   int           // of the rows whose ratios are promised
@@ -115,7 +116,7 @@ type plan struct {
 
 func planned(name string) (plan, error) {
 	p := plan{
-		warm: time.Second, saturated: 5 * time.Second, yardstick: 4 * time.Second, steady: 6 * time.Second, repeats: 3,
+		warm: time.Second, saturated: 5 * time.Second, pipeline: 10 * time.Second, yardstick: 4 * time.Second, steady: 6 * time.Second, repeats: 3,
 		rates: []float64{200, 1000, 3000}, clients: 256, settle: 2 * time.Minute,
 	}
 	switch name {
@@ -123,7 +124,7 @@ func planned(name string) (plan, error) {
 	case "long":
 		p.long, p.every = 10*time.Minute, time.Minute
 	case "short": // for those who work on it
-		p.warm, p.saturated, p.yardstick, p.steady, p.repeats = 300*time.Millisecond, 1500*time.Millisecond, time.Second, 2*time.Second, 1
+		p.warm, p.saturated, p.pipeline, p.yardstick, p.steady, p.repeats = 300*time.Millisecond, 1500*time.Millisecond, 3*time.Second, time.Second, 2*time.Second, 1
 	default:
 		return plan{}, fmt.Errorf("BENCH can be long or short, not %q", name)
 	}

@@ -60,7 +60,7 @@ func (b *bench) pipeline(ctx context.Context, out *result) (pipeline, error) {
 	memory := s.sampleMemory()
 	var p pipeline
 	p.row, err = b.watch(ctx, t.servers, t.others, func() (row, error) {
-		r, err := b.send(ctx, name, order{Targets: t.addresses(), Connections: b.plan.clients, Duration: b.plan.saturated})
+		r, err := b.send(ctx, name, order{Targets: t.addresses(), Connections: b.plan.clients, Duration: b.plan.pipeline})
 		if err != nil {
 			return r, err
 		}

@@ -38,6 +38,7 @@ type Config struct {
 	TLS            TLS            // the port for TLS; Addr empty: none
 	Connections    int            // open at once, all together; 0: the server's own limit
 	PerAddress     int            // open at once from one address; 0: no limit
+	ReputationDir  string         // lists of addresses and domains to allow or deny; empty: none
 	LogLevel       slog.Level
 }
 
@@ -169,6 +170,11 @@ var settings = []setting{
 	}},
 	{"LEADLINE_MAIL_FROM", "who our mail is from, like Leadline <leadline@example.com>", func(c *Config, s string) (err error) {
 		c.MailFrom, err = parseMailFrom(s)
+		return err
+	}},
+	{"LEADLINE_REPUTATION_DIR", "directory with lists of addresses and e-mail domains: deny*.txt, allow*.txt", func(c *Config, s string) error {
+		dir, err := filepath.Abs(s)
+		c.ReputationDir = dir
 		return err
 	}},
 	{"LEADLINE_LOG_LEVEL", "debug, info, warn or error (default info)", func(c *Config, s string) error {

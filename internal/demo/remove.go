@@ -44,6 +44,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete fingerprints", `DELETE FROM fingerprint WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete payloads", `DELETE FROM payload WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
 	{"delete reveals", `DELETE FROM reveal WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete holds", `DELETE FROM hold WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},

@@ -24,6 +24,7 @@ const (
 	TooLarge        Kind = "too_large"        // 413
 	Unsupported     Kind = "unsupported_type" // 415
 	Invalid         Kind = "invalid"          // 422: well formed, but fields are wrong
+	Unproven        Kind = "unproven"         // 428: a proof of work is asked for, in Extra
 	Throttled       Kind = "throttled"        // 429, always with RetryAfter
 	Unavailable     Kind = "unavailable"      // 503, always with RetryAfter
 )

@@ -249,7 +249,7 @@ func (w *writer) once(ctx context.Context, batch []*waiting) error {
 func readStored(rows pgx.Rows, n int) (placed map[uuid.UUID]stored, events bool, err error) {
 	placed = make(map[uuid.UUID]stored, n)
 	var r stored
-	_, err = pgx.ForEachRow(rows, []any{&r.id, &r.joined, &r.at, &r.events}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&r.id, &r.joined, &r.at, &r.events, &r.held}, func() error {
 		placed[r.id] = r
 		events = events || r.events
 		return nil
@@ -261,6 +261,7 @@ func readStored(rows pgx.Rows, n int) (placed map[uuid.UUID]stored, events bool,
 func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.UUID]stored) error {
 	var (
 		known, taken []*waiting
+		clean        []uuid.UUID // held leads of people who have now sent something without anything odd
 		fresh        int
 	)
 	for _, it := range batch {
@@ -270,13 +271,17 @@ func (w *writer) settle(ctx context.Context, batch []*waiting, placed map[uuid.U
 			continue
 		}
 		known = append(known, it)
-		if r.joined == r.id {
+		switch odd := len(it.sub.Arrival.Held) > 0; {
+		case r.joined == r.id && !odd:
 			fresh++
+		case r.joined != r.id && !odd && r.held:
+			clean = append(clean, r.joined)
 		}
 	}
 	if fresh > 0 {
 		w.s.Committed(fresh) // before the answers: dispatch is what a rep waits for
 	}
+	w.release(ctx, clean)
 	for _, it := range known {
 		r := placed[it.sub.ID]
 		w.answer(it, outcome{Accepted: Accepted{
@@ -324,7 +329,7 @@ func (w *writer) resolve(ctx context.Context, taken []*waiting) error {
 			w.again([]*waiting{it}, errors.New("client key vanished"))
 		case held.submission == it.sub.ID:
 			first.Duplicate, first.Replayed = false, false // the commit whose answer was lost is our own
-			if held.lead == it.sub.ID {
+			if held.lead == it.sub.ID && len(it.sub.Arrival.Held) == 0 {
 				w.s.Committed(1)
 			} else {
 				w.s.EventsWritten()

@@ -78,6 +78,7 @@ type Options struct {
 type Service struct {
 	Options
 	queue  chan *waiting
+	turns  turns
 	outage *outage
 	bytes  atomic.Int64 // of what was sent, waiting or on its way
 	delay  atomic.Int64 // nanoseconds that the oldest of the last batch had waited
@@ -186,8 +187,13 @@ func (s *Service) store(ctx context.Context, sub *lead.Submission) (Accepted, er
 	return done.Accepted, nil
 }
 
-// commit queues a submission and waits for its outcome, no longer than ctx lives and the database is there.
+// commit queues a submission when it is this person's turn and waits for its outcome, no longer than ctx lives and the database is there.
 func (s *Service) commit(ctx context.Context, sub *lead.Submission) (outcome, error) {
+	leave, err := s.turns.take(ctx, sub.Fingerprint)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer leave()
 	payload, err := s.sealed(ctx, sub.ID, sub, uuid.Nil) // here, where callers work side by side: a writer has better things to do
 	if err != nil {
 		return outcome{}, err

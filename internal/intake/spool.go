@@ -118,6 +118,8 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	switch {
 	case fault.Is(err, fault.Unavailable):
 		return err
+	case fault.Is(err, fault.Throttled): // the person is sending right now; their line is empty the next time
+		return busy(codeLocked, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
 	}

@@ -3,6 +3,7 @@ package intake
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -21,7 +22,10 @@ import (
 // What passes from step to step is ids alone: each step in between copies its rows. Payloads, the widest of all, stay out of d too. A
 // replay places nothing and so keeps nothing.
 //
-// Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken.
+// Leads to be held for review ($31) are stored with the reasons, and nobody takes them before a person has looked.
+//
+// Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken. held says that the lead
+// joined is held, or that it cannot be seen yet and may be.
 const commitStatement = `
 WITH d AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
@@ -54,10 +58,14 @@ WITH d AS MATERIALIZED (
     RETURNING lead_id
 ), l AS (
     INSERT INTO lead (id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
-        email_domain, domain_class, node, dispatch_lease, demo)
+        email_domain, domain_class, node, dispatch_lease, demo, stage)
     SELECT id, correlation_id, form, intent, product, country, region, postal_code, timezone, language, source,
-        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds', demo FROM placed JOIN d USING (id) WHERE joined = id
-    RETURNING id, accepted_at
+        email_domain, domain_class, $26, clock_timestamp() + interval '5 seconds', demo,
+        CASE WHEN id = ANY($31::uuid[]) THEN 'held' ELSE 'new' END FROM placed JOIN d USING (id) WHERE joined = id
+    RETURNING id, form, accepted_at
+), h AS (
+    INSERT INTO hold (lead_id, form, score, reasons)
+    SELECT l.id, l.form, s.score, string_to_array(s.reasons, ',') FROM unnest($31::uuid[], $32::bigint[], $33::text[]) AS s(id, score, reasons) JOIN l USING (id)
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
     SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed JOIN d USING (id) WHERE joined <> id
@@ -68,16 +76,17 @@ WITH d AS MATERIALIZED (
         AS s(id, data_key, wrapped, sealed)
     WHERE s.id IN (SELECT id FROM placed)
 ), r AS MATERIALIZED (
-    SELECT id, id AS joined, accepted_at AS at FROM l UNION ALL SELECT id, lead_id, at FROM t
+    SELECT id, id AS joined, accepted_at AS at, '' AS pool, NULL::uuid AS rep_id, 0 AS attempt, false AS held FROM l
+    UNION ALL
+    SELECT t.id, t.lead_id, t.at, x.pool, x.rep_id, x.attempt, coalesce(x.stage = 'held', true) FROM t LEFT JOIN lead x ON x.id = t.lead_id
 ), e AS MATERIALIZED (
     SELECT append_events(array_agg(joined), array_agg('repeated'::text), array_agg(pool), array_agg(rep_id), array_agg(attempt),
         array_agg(jsonb_build_object('touch', id))) AS seq
     FROM (
-        SELECT r.id, r.joined, x.pool, x.rep_id, x.attempt FROM r LEFT JOIN lead x ON x.id = r.joined
-        WHERE r.id <> r.joined AND (SELECT count(*) FROM c) >= 0
+        SELECT id, joined, pool, rep_id, attempt FROM r WHERE id <> joined AND (SELECT count(*) FROM c) >= 0
     ) repeats
 )
-SELECT r.id, r.joined, r.at, e.seq > 0 AS events FROM r CROSS JOIN e`
+SELECT r.id, r.joined, r.at, e.seq > 0 AS events, r.held FROM r CROSS JOIN e`
 
 // ledgerStatement reads what the winners of taken keys became.
 const ledgerStatement = `
@@ -106,6 +115,10 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		keys    = make(pgtype.FlatArray[int64], n)
 		wrapped = make(pgtype.FlatArray[[]byte], n)
 		sealed  = make(pgtype.FlatArray[[]byte], n)
+
+		heldIDs    = pgtype.FlatArray[pgtype.UUID]{}
+		heldScores = pgtype.FlatArray[int64]{}
+		heldWhy    = []string{}
 	)
 	for i := range texts {
 		texts[i] = make([]string, n)
@@ -122,13 +135,17 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		fps[i], digests[i] = w.sub.Fingerprint, w.sub.Digest
 		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
 		keys[i], wrapped[i], sealed[i] = w.payload.KeyID, w.payload.Wrapped, w.payload.Sealed
+		if arrival := w.sub.Arrival; len(arrival.Held) > 0 {
+			heldIDs, heldScores = append(heldIDs, ids[i]), append(heldScores, int64(arrival.Score))
+			heldWhy = append(heldWhy, strings.Join(arrival.Held, ","))
+		}
 	}
-	args := make([]any, 0, 30)
+	args := make([]any, 0, 33)
 	args = append(args, ids)
 	for i := range texts {
 		args = append(args, texts[i])
 	}
-	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed), nil
+	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed, heldIDs, heldScores, heldWhy), nil
 }
 
 // texted gives the text columns of one submission in the order of the statement.
@@ -181,4 +198,5 @@ type stored struct {
 	id, joined [16]byte
 	at         time.Time
 	events     bool
+	held       bool // it joined a lead that waits for review
 }

@@ -19,6 +19,9 @@ const (
 // an address (a name and angle brackets, mailto:, quotes, a full stop) is taken off. ok is false when it cannot be an address; whether
 // it exists is not asked.
 func ParseEmail(s string) (address, domain string, ok bool) {
+	if len(s) > 16*maxEmail {
+		return "", "", false
+	}
 	s = unwrapped(strings.Map(halfWidth, line(s)))
 	at := strings.LastIndexByte(s, '@')
 	if at < 1 {
@@ -99,9 +102,8 @@ func plausibleLocal(s, domain string) bool {
 	}
 	for _, r := range s {
 		switch {
-		case r < unicode.MaxASCII && isAlnum(byte(r)):
 		case r <= unicode.MaxASCII:
-			if !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r) {
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r) {
 				return false
 			}
 		case !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r):

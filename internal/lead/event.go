@@ -23,5 +23,8 @@ const (
 	EventChatUpdated EventKind = "chat_updated" // {connection}
 	EventChatRefused EventKind = "chat_refused" // {connection, reason}
 	EventRevealed    EventKind = "revealed"     // {account, audit_seq}: somebody looked at masked contact details; why is in the audit chain
+	EventReleased    EventKind = "released"     // {account}: it was held for review and goes on; without an account because the person sent it again
+	EventDiscarded   EventKind = "discarded"    // {account}: it was held for review and is spam
+	EventHeld        EventKind = "held"         // {account}: discarding it was undone
 	EventErased      EventKind = "erased"       // {}: the person behind it was erased; whoever shows or keeps the contact drops it
 )

@@ -10,6 +10,10 @@ type Form struct {
 	AllowedOrigins     []string // exact origins besides our own that may post from a browser
 	DedupeWindow       time.Duration
 	PerIP              Rate // zero: no limit
+	PerNetwork         Rate // the same for the network around an address: /24, or /48 of IPv6
+	PerForm            Rate // the same for everybody together
+	PerPerson          Rate // beyond it what one person sends is suspicious; zero: never
+	Spam               SpamPolicy
 	Fields             []FormField
 	ConsentTextVersion string
 	Owners             []string // e-mail addresses told of schema drift
@@ -30,6 +34,12 @@ type FormField struct {
 	Type     string // text, choice, number, checkbox
 	Options  []string
 	Required bool
+}
+
+// SpamPolicy says what may be done with submissions that look like spam. The zero policy does both.
+type SpamPolicy struct {
+	NoChallenge bool // never ask a browser for a proof of work
+	NoHold      bool // never hold one for review: it goes on like any other
 }
 
 // Rate is a number of events per period. The zero Rate means no limit.

@@ -62,7 +62,8 @@ func FuzzPhone(f *testing.F) {
 			t.Fatalf("%q is not stable: %q %+v", got, again, wrong)
 		}
 		written := narrow(line(s))
-		if end := got[len(got)-4:]; !strings.Contains(dialDigits(written), end) && !strings.Contains(spelled(strings.TrimLeft(written, " .:()-/")), end) {
+		start := max(0, strings.IndexAny(written, "+0123456789"))
+		if end := got[len(got)-4:]; !strings.Contains(dialDigits(written), end) && !strings.Contains(spelled(written[start:]), end) {
 			t.Fatalf("%+q becomes %q, which nobody wrote", s, got)
 		}
 	})
@@ -71,9 +72,14 @@ func FuzzPhone(f *testing.F) {
 // FuzzPlace holds what places promise: codes or the words that were sent, one form for ever, and no digit of a postal code added or lost.
 func FuzzPlace(f *testing.F) {
 	for _, c := range []struct{ country, region, postal, zone, locale string }{
-		{"Germany", "Bavaria", "D-10115", "Europe/Berlin", "de-DE"}, {"uk", "Scotland", "sw1a1aa", "europe/london", "en-GB"},
-		{"日本", "東京都", "〒１００ー０００５", "Asia/Tokyo", "ja"}, {"", "US-CA", "94107-1234", "+02:00", "und"}, {"276", "NRW", "01067", "Asia/Calcutta", "zh-Hant-TW"},
-		{"LV", "", "1010", "UTC", ""}, {"CA", "Qué.", "k1a0b1", "Local", "!!"}, {"Österreich", "Wien, Österreich", "A-1010", "../etc/passwd", "de_AT"},
+		{"Germany", "Bavaria", "D-10115", "Europe/Berlin", "de-DE"},
+		{"uk", "Scotland", "sw1a1aa", "europe/london", "en-GB"},
+		{"日本", "東京都", "〒１００ー０００５", "Asia/Tokyo", "ja"},
+		{"", "US-CA", "94107-1234", "+02:00", "und"},
+		{"276", "NRW", "01067", "Asia/Calcutta", "zh-Hant-TW"},
+		{"LV", "", "1010", "UTC", ""},
+		{"CA", "Qué.", "k1a0b1", "Local", "!!"},
+		{"Österreich", "Wien, Österreich", "A-1010", "../etc/passwd", "de_AT"},
 	} {
 		f.Add(c.country, c.region, c.postal, c.zone, c.locale)
 	}
@@ -90,7 +96,7 @@ func FuzzPlace(f *testing.F) {
 		if again := postalCode(p, code); again != p {
 			t.Fatalf("%+q in %q becomes %+q, and that %+q", postal, code, p, again)
 		}
-		if sent := strings.ReplaceAll(lettersOf(strings.ToUpper(narrow(line(postal)))), "ー", ""); len(sent) < maxOther && !strings.HasSuffix(sent, strings.ReplaceAll(lettersOf(p), "ー", "")) {
+		if sent := strings.ReplaceAll(lettersOf(strings.ToUpper(narrow(line(postal)))), "ー", ""); len(postal) < 16*maxOther && len(line(postal)) < maxOther && !strings.HasSuffix(sent, strings.ReplaceAll(lettersOf(p), "ー", "")) {
 			t.Fatalf("%+q in %q becomes %+q", postal, code, p)
 		}
 		if z := timezone(zone); z != "" {

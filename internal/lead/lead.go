@@ -29,6 +29,9 @@ const (
 	StageQuarantined  Stage = "quarantined"
 )
 
+// DispositionSpam is that of a held lead which somebody looked at and discarded.
+const DispositionSpam = "spam"
+
 // CRMState is what the CRMs know of a lead; with several connections the least finished wins.
 type CRMState string
 
@@ -155,6 +158,7 @@ type Arrival struct {
 	Machine string   // slug of the machine client that signed it; empty: a browser, or a program that signs nothing
 	Message string   // with Machine: the id of the signed message
 	Held    []string // reasons to hold it for review; none: it goes on
+	Score   int      // with Held: how much speaks against it, 1 to 100
 }
 
 // Submission is a normalised, valid Raw with its identity, ready to be made durable.

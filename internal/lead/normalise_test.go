@@ -452,7 +452,8 @@ func privacyName(i int) string { return "x" + strings.Repeat("y", i) }
 func TestNormalise_AnswersInAnyReasonableWriting(t *testing.T) {
 	form := &lead.Form{Fields: []lead.FormField{
 		{Name: "tools", Type: lead.FieldChoice, Options: []string{"live_demo", "Müller, Sons", "crm"}},
-		{Name: "seats", Label: "Seats", Type: lead.FieldNumber}, {Name: "news", Label: "Send me news", Type: lead.FieldCheckbox},
+		{Name: "seats", Label: "Seats", Type: lead.FieldNumber},
+		{Name: "news", Label: "Send me news", Type: lead.FieldCheckbox},
 	}}
 	for _, c := range []struct{ field, in, want string }{
 		{"tools", "Live Demo", "live_demo"},

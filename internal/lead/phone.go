@@ -30,9 +30,14 @@ type origin struct {
 // is checked and not whether the number is assigned: numbering plans change faster than our tables, and a refused real number costs a
 // lead. A guessed country counts only where the number is a real one there: a wrong number is worse than a question.
 func parsePhone(s string, from origin) (e164, extension string, wrong *fault.Field) {
-	if final(s) {
-		return s, "", nil
+	if compact := spaceless(s); final(compact) {
+		return compact, "", nil
 	}
+	return parseWritten(s, from)
+}
+
+// parseWritten is parsePhone without the shortcut.
+func parseWritten(s string, from origin) (e164, extension string, wrong *fault.Field) {
 	w, ok := writtenPhone(narrow(s))
 	if !ok {
 		return "", "", phoneFault("format", phoneNoNumber)
@@ -136,10 +141,30 @@ func readPhone(digits, country string) (*phonenumbers.PhoneNumber, *fault.Field)
 	return n, possible(n)
 }
 
+// spaceless takes single spaces, dots and dashes out of an international number, as people and browsers group them; anything else stays as
+// it is, and is read with more care.
+func spaceless(s string) string {
+	if len(s) > maxPhone || !strings.HasPrefix(s, "+") || !strings.ContainsAny(s, " -.") {
+		return s
+	}
+	out := make([]byte, 0, 16)
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case ' ', '-', '.':
+			if last := s[i-1]; last < '0' || last > '9' || i == len(s)-1 {
+				return s
+			}
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}
+
 // plain are calling codes whose numbers hold nothing that parsing would take out of them when they are dialled from abroad, as long as
-// they do not begin with 0.
+// they do not begin with 0, in North America with 1, or in Britain with the code of the relay service.
 var plain = map[int32]bool{
-	27: true, 30: true, 31: true, 32: true, 33: true, 34: true, 39: true, 41: true, 43: true, 45: true, 46: true, 47: true, 48: true,
+	1: true, 44: true, 27: true, 30: true, 31: true, 32: true, 33: true, 34: true, 39: true, 41: true, 43: true, 45: true, 46: true, 47: true, 48: true,
 	49: true, 64: true, 65: true, 81: true, 91: true, 351: true, 353: true, 420: true, 421: true, 971: true, 972: true,
 }
 
@@ -153,7 +178,7 @@ func final(s string) bool {
 	for ; at <= 3 && !plain[code]; at++ {
 		code = code*10 + int32(s[at]-'0')
 	}
-	if !plain[code] || s[at] == '0' {
+	if !plain[code] || s[at] == '0' || code == 1 && s[at] == '1' || code == 44 && strings.HasPrefix(s[at:], "1800") {
 		return false
 	}
 	national := uint64(0)

@@ -25,8 +25,13 @@ func TestPlain_CodesLoseNothingToParsing(t *testing.T) {
 			continue
 		}
 		seen[region.GetCountryCode()] = true
+		if phonenumbers.GetRegionCodeForCountryCode(int(region.GetCountryCode())) != region.GetId() {
+			continue // a number from abroad is read by the rules of its calling code's main region
+		}
 		for _, prefix := range strings.Split(region.GetNationalPrefixForParsing(), "|") {
-			if first := strings.TrimLeft(prefix, "(?:"); first != "" && first[0] != '0' {
+			first := strings.TrimLeft(prefix, "(?:")
+			if first != "" && first[0] != '0' && (region.GetCountryCode() != 1 || first[0] != '1') &&
+				(region.GetCountryCode() != 44 || !strings.HasPrefix(first, "1800")) {
 				t.Errorf("+%d (%s): parsing may take %s away", region.GetCountryCode(), region.GetId(), prefix)
 			}
 		}
@@ -59,6 +64,16 @@ func TestFinal_AgreesWithTheParser(t *testing.T) {
 		if got, wrong := stable(n, s); wrong != nil || got != s {
 			t.Fatalf("%s: the parser makes %s of it", s, got)
 		}
+		if !phonenumbers.IsValidNumber(n) {
+			continue // readers of what people wrote look for a real number in it
+		}
+		grouped := group(rng, s)
+		if got := spaceless(grouped); got != s {
+			t.Fatalf("%q lost its groups and is %q", grouped, got)
+		}
+		if got, extension, wrong := parseWritten(grouped, origin{stated: "DE"}); wrong != nil || got != s || extension != "" {
+			t.Fatalf("%q: the careful way makes %q %q %v of it", grouped, got, extension, wrong)
+		}
 	}
 	if len(short) < len(plain)-2 {
 		t.Errorf("only %d of %d calling codes took the shortcut", len(short), len(plain))
@@ -68,6 +83,18 @@ func TestFinal_AgreesWithTheParser(t *testing.T) {
 			t.Errorf("%q took the shortcut", s)
 		}
 	}
+}
+
+// group writes a number in groups, as people do.
+func group(rng *rand.Rand, s string) string {
+	out := []byte{s[0], s[1]}
+	for i := 2; i < len(s); i++ {
+		if last := out[len(out)-1]; rng.IntN(3) == 0 && last >= '0' && last <= '9' {
+			out = append(out, " -."[rng.IntN(3)])
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
 }
 
 // phoneTable is how people write their numbers, where they are, and what they mean.

@@ -18,8 +18,8 @@ type Scope struct {
 // Everything is the scope of programs with a token, of people who look after the desk, and of the server itself.
 func Everything() Scope { return Scope{All: true} }
 
-// where is the condition on a lead called l, and its parameters.
-func (s Scope) where() (string, []any) {
+// Where is the condition on a lead called l, and its parameters, for stores that read leads.
+func (s Scope) Where() (string, []any) {
 	if s.All {
 		return "true", nil
 	}

@@ -81,7 +81,7 @@ const aliased = `l.id = coalesce((SELECT t.lead_id FROM touch t WHERE t.id = ?),
 // ByID gives a lead; an alias gives the one lead that its submission joined. NotFound when there is none in scope.
 func (s *Store) ByID(ctx context.Context, scope Scope, id uuid.UUID) (Lead, error) {
 	var row leadRow
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.one(ctx, &row, `SELECT `+leadColumns+` FROM lead l WHERE `+aliased+` AND `+within, append([]any{id, id}, args...)...)
 	if err != nil {
 		return Lead{}, fmt.Errorf("read lead: %w", err)
@@ -107,7 +107,7 @@ func (s *Store) Contact(ctx context.Context, scope Scope, id uuid.UUID, sight Si
 		Mine, Forgotten                    bool
 		Until                              *time.Time
 	}
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.one(ctx, &row, `
 		SELECT coalesce(d.name, '') AS name, coalesce(d.email, '') AS email, coalesce(d.phone, '') AS phone, coalesce(d.company, '') AS company,
 			coalesce(d.notes, '') AS notes, coalesce(d.fields::text, '') AS fields, coalesce(c.consent::text, '') AS consent,
@@ -166,7 +166,7 @@ func (r contactRow) contact() (Contact, error) {
 // Resolve gives the id of the lead that a submission made or joined. NotFound when there is none in scope.
 func (s *Store) Resolve(ctx context.Context, scope Scope, id uuid.UUID) (uuid.UUID, error) {
 	var row struct{ ID uuid.UUID }
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.one(ctx, &row, `SELECT l.id FROM lead l WHERE `+aliased+` AND `+within, append([]any{id, id}, args...)...)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("resolve lead: %w", err)
@@ -182,7 +182,7 @@ func (s *Store) Find(ctx context.Context, scope Scope, reference string) (uuid.U
 		return uuid.Nil, notHere()
 	}
 	var row struct{ ID uuid.UUID }
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.one(ctx, &row, `SELECT l.id FROM lead l
 		WHERE (right(l.id::text, 10) = ? OR l.id IN (SELECT t.lead_id FROM touch t WHERE right(t.id::text, 10) = ? AND t.kind = 'repeat')) AND `+within+`
 		ORDER BY l.id DESC LIMIT 1`, append([]any{digits, digits}, args...)...)
@@ -194,7 +194,7 @@ func (s *Store) Find(ctx context.Context, scope Scope, reference string) (uuid.U
 
 // List gives one page of the leads in scope, newest first, and the cursor of the next; an empty cursor means that there is no more.
 func (s *Store) List(ctx context.Context, scope Scope, f Filter) (leads []Lead, next string, err error) {
-	within, args := scope.where()
+	within, args := scope.Where()
 	q := s.db.WithContext(ctx).Table("lead l").Select(leadColumns).Where(within, args...)
 	for _, c := range []struct{ column, value string }{
 		{"form", f.Form}, {"stage", string(f.Stage)}, {"crm_state", string(f.CRMState)}, {"pool", f.Pool},
@@ -249,7 +249,7 @@ func (s *Store) Timeline(ctx context.Context, scope Scope, id uuid.UUID) ([]Even
 		Attempt int
 		Data    string
 	}
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.db.WithContext(ctx).Raw(`
 		WITH it AS (SELECT l.id, l.accepted_at FROM lead l WHERE `+aliased+` AND `+within+`)
 		SELECT 0 AS seq, accepted_at AS at, id AS lead_id, 'accepted' AS kind, '' AS pool, NULL::uuid AS rep_id, 0 AS attempt,
@@ -282,7 +282,7 @@ func (s *Store) Decision(ctx context.Context, scope Scope, id uuid.UUID) (Decisi
 		At         time.Time
 		Trace      string
 	}
-	within, args := scope.where()
+	within, args := scope.Where()
 	err := s.one(ctx, &row, `SELECT d.version, d.rule, d.pool, d.rep_id, d.at, d.trace::text AS trace
 		FROM lead l JOIN decision d ON d.lead_id = l.id WHERE `+aliased+` AND `+within, append([]any{id, id}, args...)...)
 	if err != nil {

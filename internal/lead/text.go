@@ -178,11 +178,12 @@ func neededJoiners(runes []rune) []rune {
 	}
 	kept := runes[:0]
 	afterLetter, afterEmoji := false, false
+	next := 0 // what follows the joiners that we are at
 	for i := 0; i < len(runes); i++ {
 		r := runes[i]
 		switch {
 		case isJoiner(r):
-			next := i + 1
+			next = max(next, i+1)
 			for next < len(runes) && isJoiner(runes[next]) {
 				next++
 			}
@@ -303,7 +304,7 @@ func narrow(s string) string {
 	}
 	return strings.Map(func(r rune) rune {
 		if r >= utf8.RuneSelf && unicode.Is(unicode.Nd, r) {
-			return '0' + digit(r)
+			return digit(r)
 		}
 		return halfWidth(r)
 	}, s)
@@ -328,19 +329,19 @@ func halfWidth(r rune) rune {
 	return r
 }
 
-// digit is the value of a decimal digit of any script. Unicode gives each script ten digits in a row, from zero.
+// digit is the value of a decimal digit of any script, as an ASCII digit. Unicode gives each script ten digits in a row, from zero.
 func digit(r rune) rune {
 	for _, digits := range unicode.Nd.R16 {
-		if r >= rune(digits.Lo) && r <= rune(digits.Hi) {
-			return (r - rune(digits.Lo)) % 10
+		if int(r) >= int(digits.Lo) && int(r) <= int(digits.Hi) {
+			return rune("0123456789"[(int(r)-int(digits.Lo))%10])
 		}
 	}
 	for _, digits := range unicode.Nd.R32 {
-		if r >= rune(digits.Lo) && r <= rune(digits.Hi) {
-			return (r - rune(digits.Lo)) % 10
+		if int(r) >= int(digits.Lo) && int(r) <= int(digits.Hi) {
+			return rune("0123456789"[(int(r)-int(digits.Lo))%10])
 		}
 	}
-	return 0
+	return '0'
 }
 
 func isASCII(s string) bool {

@@ -111,6 +111,30 @@ func (b *builder) rate(path, what string, text *string) lead.Rate {
 	return lead.Rate{Events: n, Per: per}
 }
 
+// rateOr is rate with a default for what is left out; text that says the default becomes empty, and none stays.
+func (b *builder) rateOr(path, what string, text *string, otherwise lead.Rate) lead.Rate {
+	switch *text {
+	case "":
+		return otherwise
+	case "none":
+		return lead.Rate{}
+	}
+	r := b.rate(path, what, text)
+	if r == otherwise {
+		*text = ""
+	}
+	return r
+}
+
+// off reads a switch that is on unless it says false; on is the default and becomes empty.
+func off(text **bool) bool {
+	if *text == nil || **text {
+		*text = nil
+		return false
+	}
+	return true
+}
+
 // word checks a value out of a few; the first one is the default and becomes empty.
 func (b *builder) word(path, what string, text *string, known ...string) string {
 	if *text == "" {

@@ -18,6 +18,9 @@ const (
 	mostWindow    = time.Hour
 )
 
+// defaultPerPerson is what one person may send before it looks like a program: nobody fills in a form six times in ten minutes.
+var defaultPerPerson = lead.Rate{Events: 5, Per: 10 * time.Minute}
+
 var fieldRE = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 
 func (b *builder) forms() {
@@ -31,6 +34,10 @@ func (b *builder) forms() {
 			Intent:       b.word(path+".intent", what+": intent", &d.Intent, lead.IntentHigh, lead.IntentLow),
 			DedupeWindow: b.duration(path+".dedupe_window", what+": dedupe_window", &d.DedupeWindow, leastWindow, mostWindow, defaultWindow),
 			PerIP:        b.rate(path+".limits.per_ip", what+": limits.per_ip", &d.Limits.PerIP),
+			PerNetwork:   b.rate(path+".limits.per_network", what+": limits.per_network", &d.Limits.PerNetwork),
+			PerForm:      b.rate(path+".limits.per_form", what+": limits.per_form", &d.Limits.PerForm),
+			PerPerson:    b.rateOr(path+".limits.per_person", what+": limits.per_person", &d.Limits.PerPerson, defaultPerPerson),
+			Spam:         lead.SpamPolicy{NoChallenge: off(&d.Spam.Challenge), NoHold: off(&d.Spam.Hold)},
 		}
 		if f.Name == "" {
 			f.Name = f.Slug

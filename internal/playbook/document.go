@@ -28,13 +28,22 @@ type formDoc struct {
 	AllowedOrigins []string   `yaml:"allowed_origins,omitempty,flow"`
 	DedupeWindow   string     `yaml:"dedupe_window,omitempty"`
 	Limits         limitsDoc  `yaml:"limits,omitempty,flow"`
+	Spam           spamDoc    `yaml:"spam,omitempty,flow"`
 	Fields         []fieldDoc `yaml:"fields,omitempty"`
 	Consent        consentDoc `yaml:"consent,omitempty,flow"`
 	Owners         []string   `yaml:"owners,omitempty,flow"`
 }
 
 type limitsDoc struct {
-	PerIP string `yaml:"per_ip,omitempty"`
+	PerIP      string `yaml:"per_ip,omitempty"`
+	PerNetwork string `yaml:"per_network,omitempty"`
+	PerForm    string `yaml:"per_form,omitempty"`
+	PerPerson  string `yaml:"per_person,omitempty"`
+}
+
+type spamDoc struct {
+	Challenge *bool `yaml:"challenge,omitempty"`
+	Hold      *bool `yaml:"hold,omitempty"`
 }
 
 type consentDoc struct {

@@ -116,7 +116,7 @@ func decoded(value string) string {
 
 // bodyText gives the body as a person reads it; of messages with several parts as it came.
 func bodyText(m *mail.Message) string {
-	var r io.Reader = m.Body
+	r := m.Body
 	switch strings.ToLower(m.Header.Get("Content-Transfer-Encoding")) {
 	case "quoted-printable":
 		r = quotedprintable.NewReader(r)

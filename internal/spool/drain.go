@@ -53,7 +53,7 @@ func (s *Spool) drain(ctx context.Context, name string, store func(context.Conte
 	}
 	defer func() { _ = file.Close() }()
 	if lock(file) != nil {
-		return nil //nolint:nilerr // somebody else's; they look after it
+		return nil // somebody else's; they look after it
 	}
 	if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
 		return nil // drained by another process between our opening and our lock

@@ -90,7 +90,7 @@ func (s *segment) release() {
 }
 
 // lock takes a file for this process, or fails at once when another has it.
-func lock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) } //nolint:gosec // a file descriptor is small
+func lock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
 // syncDir makes names in a directory durable.
 func syncDir(dir string) error {

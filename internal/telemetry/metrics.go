@@ -37,6 +37,7 @@ type Metrics struct {
 	violations      *prometheus.CounterVec
 	csp             *prometheus.CounterVec
 	drift           *prometheus.CounterVec
+	spam            *prometheus.CounterVec
 	spool           *prometheus.CounterVec
 	shed            *prometheus.CounterVec
 	clickToAck      *prometheus.HistogramVec
@@ -95,9 +96,12 @@ func NewMetrics() *Metrics {
 		}, []string{"class"}),
 		clickToAck: prometheus.NewHistogramVec(seconds("leadline_click_to_ack_seconds", "From the click on Submit to our answer, as visitors' browsers measured it.", secondsBuckets),
 			[]string{"form", "device", "network"}),
+		spam: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_spam_total", Help: "Submissions by form and what was decided about them at the door: accept, hold, challenge.",
+		}, []string{"form", "verdict"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift, m.spool, m.shed, m.clickToAck,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -131,6 +135,13 @@ const (
 func (m *Metrics) Signature(outcome string) {
 	if m != nil {
 		m.signature.WithLabelValues(outcome).Inc()
+	}
+}
+
+// Spam counts one verdict at the door. form must be a form that exists.
+func (m *Metrics) Spam(form, verdict string) {
+	if m != nil {
+		m.spam.WithLabelValues(form, verdict).Inc()
 	}
 }
 
