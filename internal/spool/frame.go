@@ -44,7 +44,7 @@ func encode(id uuid.UUID, at time.Time, e keyring.Envelope) []byte {
 	body := make([]byte, 0, fixedBody+len(e.Wrapped)+len(e.Sealed))
 	body = append(body, id[:]...)
 	body = binary.BigEndian.AppendUint64(body, uint64(at.UnixNano()))
-	body = binary.BigEndian.AppendUint64(body, uint64(e.KeyID))        // read back the same way
+	body = binary.BigEndian.AppendUint64(body, uint64(e.KeyID))        //nolint:gosec // read back the same way
 	body = binary.BigEndian.AppendUint16(body, uint16(len(e.Wrapped))) //nolint:gosec // 92 bytes
 	body = append(append(body, e.Wrapped...), e.Sealed...)
 	frame := make([]byte, 0, headSize+len(body))
