@@ -17,7 +17,7 @@ const (
 	sweepEvery   = time.Second
 	straysEvery  = 10 * time.Second // how often leads without a pool are tried under the same configuration
 	reconnectMin = 50 * time.Millisecond
-	reconnectMax = 2 * time.Second
+	reconnectMax = 500 * time.Millisecond
 	closeLimit   = time.Second
 )
 

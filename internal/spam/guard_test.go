@@ -148,6 +148,30 @@ func TestJudge_OnePersonAgainAndAgainIsNeverRefused(t *testing.T) {
 	}
 }
 
+// TestJudge_ARetryIsNoFurtherSubmission: whoever sends the same again and again while the database is away must not be held for it.
+func TestJudge_ARetryIsNoFurtherSubmission(t *testing.T) {
+	g, _ := newGuard(t, nil)
+	form := &lead.Form{Slug: "demo", PerPerson: lead.Rate{Events: 5, Per: 10 * time.Minute}}
+	judge := func(key string) spam.Verdict {
+		raw := &lead.Raw{Email: "anna@acme.example", ClientKey: key}
+		return g.Judge(t.Context(), spam.Visit{Form: form, Raw: raw, Address: "127.0.0.1"}).Verdict
+	}
+	for i := range 50 {
+		if got := judge("one-and-the-same-key-000000"); got != spam.Accept {
+			t.Fatalf("retry %d: %s", i, got)
+		}
+	}
+	held := 0
+	for i := range 20 {
+		if judge(fmt.Sprintf("another-key-%022d", i)) == spam.Hold {
+			held++
+		}
+	}
+	if held == 0 {
+		t.Error("twenty different submissions of one person are not noticed")
+	}
+}
+
 func TestLists_AreReadAgainAndSurviveTypos(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer

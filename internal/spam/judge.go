@@ -93,7 +93,8 @@ var (
 // it stands for everybody, so it says nothing.
 func (g *Guard) traffic(s *score, v Visit, address netip.Addr, dated bool, now time.Time) {
 	if limit := v.Form.PerPerson; limit.Events > 0 {
-		if key, known := personKey(v.Raw); known && !g.habits.take(g.habits.key(whom{kind: person, form: v.Form.Slug, person: key}), limit, limit.Events, now) {
+		if who, known := personKey(v.Raw); known && !g.retried(v, who, limit, now) &&
+			!g.habits.take(g.habits.key(whom{kind: person, form: v.Form.Slug, person: who}), limit, limit.Events, now) {
 			s.add(SamePerson, 1)
 		}
 	}
@@ -113,6 +114,16 @@ func (g *Guard) traffic(s *score, v Visit, address netip.Addr, dated bool, now t
 	if !dated && g.pages.turned(turns, near) && !g.habits.take(turns, usualTurning, usualTurning.Events/2, now) {
 		s.add(Rotating, 1)
 	}
+}
+
+// retried tells whether a person sent this under the same key before: whoever tries again while we cannot answer has sent it once, however
+// often that takes.
+func (g *Guard) retried(v Visit, who string, limit lead.Rate, now time.Time) bool {
+	if v.Raw.ClientKey == "" {
+		return false
+	}
+	key := g.habits.key(whom{kind: retry, form: v.Form.Slug, person: who + "\x00" + v.Raw.ClientKey})
+	return !g.habits.take(key, lead.Rate{Events: 1, Per: limit.Per}, 1, now)
 }
 
 // settle turns a score into a verdict, within what the form allows.

@@ -44,6 +44,7 @@ const (
 	perForm
 	perClient
 	person
+	retry
 	turning
 )
 
