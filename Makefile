@@ -13,9 +13,10 @@ TARGET ?= http://127.0.0.1:8080
 FORM   ?= demo
 RATE   ?= 50
 FOR    ?= 30s
+FUZZTIME ?= 10m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup previous postgres chromium compiler commands db migrate generate generated dev run unit test race bench bench-journey torture kills shots load lint fmt vuln check build docker
+.PHONY: help setup previous postgres chromium compiler commands db migrate generate generated dev run unit test race bench bench-journey torture kills fuzz shots load lint fmt vuln check build docker
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,8 +95,16 @@ bench-journey: setup ## the numbers of a journey with a browser and a CRM that f
 	$(GO) test -run '^$$' -bench . -benchtime 3s ./internal/intake ./internal/dispatch ./internal/routing
 
 torture: setup kills ## the tests of trust in full size: every probe, spelling, tampering, history, cut and kill (long)
-	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade|Identity|LostAnswer|Mixes|DoubleClick' \
+	TORTURE=full $(GO) test -count=1 -timeout 90m -v -run 'Torture|Matrix|Canary|Tamper|Verify|Erase|Erasure|Corpus|Random|Rebind|Upgrade|Identity|LostAnswer|Mixes|DoubleClick|Overload' \
 		./web ./handlers ./internal/audit ./internal/erasure ./internal/outbound ./internal/keyring ./internal/journey ./internal/intake
+
+fuzz: postgres ## fuzz every parser and the whole way of a submission, FUZZTIME= each (10m)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' "$$file"); do \
+			echo "== $$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
 
 # One package at a time and nothing beside it: its figures are times. REPORT= names a folder for them.
 kills: setup ## kill servers and databases under load, in full size, and count (half an hour)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -84,6 +85,31 @@ func TestShots(t *testing.T) {
 	visitor.shoot(t, "signin")
 	visitor.open(w.sandbox)
 	visitor.shoot(t, "sandbox")
+
+	for n, notes := range []string{"Cheap SEO links https://a.example https://b.example https://c.example https://d.example", "WIN casino bonus http://x.example http://y.example"} {
+		suspect := person(200 + n)
+		suspect["notes"], suspect["page_link"] = notes, "https://spam.example"
+		w.submit(suspect)
+	}
+	admin.open(w.public + "/held")
+	admin.do(chromedp.WaitVisible(testid("held-lead")))
+	admin.shoot(t, "held")
+	for n := range 6 {
+		odd := person(300 + n)
+		odd["fields"] = map[string]any{"budget": "50000", "how_many": fmt.Sprint(n)}
+		odd["email"] = "no address"
+		if n%2 == 0 {
+			odd["email"] = fmt.Sprintf("ada%d@odd.example", n)
+		}
+		w.call("POST", w.url+"/v1/forms/demo/leads", odd)
+	}
+	w.eventually("the differences to be counted", func() bool {
+		_, body := w.get("/v1/drift")
+		return strings.Contains(string(body), "budget")
+	})
+	admin.open(w.public + "/drift")
+	admin.do(chromedp.WaitVisible(testid("drift-group")))
+	admin.shoot(t, "drift")
 }
 
 // scheme sets the colours the system asks for.
