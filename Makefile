@@ -100,7 +100,7 @@ torture: setup kills ## the tests of trust in full size: every probe, spelling, 
 
 fuzz: postgres ## fuzz every parser and the whole way of a submission, FUZZTIME= each (10m)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' "$$file"); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
 			echo "== $$target in $$(dirname "$$file")"; \
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
 		done; \
