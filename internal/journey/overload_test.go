@@ -119,7 +119,7 @@ func TestOverload_ABurstOfTheLargestBodiesStaysWithinMemory(t *testing.T) {
 				switch {
 				case res.StatusCode == http.StatusCreated:
 					stored.Add(1)
-				case res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":
+				case res.StatusCode == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "", res.StatusCode == http.StatusRequestTimeout:
 					turned.Add(1)
 				default:
 					t.Errorf("a large lead got %d", res.StatusCode)

@@ -35,6 +35,8 @@ var needsNoGuard = map[string]string{
 	"internal/postgres":        "the database's address, given by whoever runs the server",
 	"internal/postgres/pgtest": "the database of the tests",
 	"internal/load":            "the load generator, a command for one's own server",
+	"internal/bench":           "the bench and its own children",
+	"internal/torture/witness": "the witness and the servers it watches",
 	"internal/demo":            "the demo posts to the server it is part of",
 	"internal/mail":            "the mail server's address, given by whoever runs the server",
 }
