@@ -24,7 +24,7 @@ const (
 // sessionSettings hold for the dispatcher's connection. One generic plan serves every batch size; without sequential scans it
 // stays right from the first lead to the ten-millionth.
 const sessionSettings = `SET lock_timeout = '2s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '20s'; ` +
-	postgres.FixedPlans
+	postgres.FixedPlans + `; ` + postgres.LookUps
 
 // Run dispatches until ctx ends; it returns nil when all goroutines have ended. It survives the loss of the database.
 func (s *Service) Run(ctx context.Context) error {

@@ -19,6 +19,8 @@ import (
 // repeated. The gap rule reads clock_timestamp() in the DO UPDATE list, which is evaluated under the row's lock. A fingerprint
 // keeps its lead while the gap since last_seen is shorter than the window of the submission at hand.
 //
+// Rows of tables are looked up one by one (LATERAL … LIMIT): a plan that was made while a table was empty must not read the whole of it.
+//
 // What passes from step to step is ids alone: each step in between copies its rows. Payloads, the widest of all, stay out of d too. A
 // replay places nothing and so keeps nothing.
 //
@@ -78,7 +80,8 @@ WITH d AS MATERIALIZED (
 ), r AS MATERIALIZED (
     SELECT id, id AS joined, accepted_at AS at, '' AS pool, NULL::uuid AS rep_id, 0 AS attempt, false AS held FROM l
     UNION ALL
-    SELECT t.id, t.lead_id, t.at, x.pool, x.rep_id, x.attempt, coalesce(x.stage = 'held', true) FROM t LEFT JOIN lead x ON x.id = t.lead_id
+    SELECT t.id, t.lead_id, t.at, x.pool, x.rep_id, x.attempt, coalesce(x.stage = 'held', true)
+    FROM t LEFT JOIN LATERAL (SELECT pool, rep_id, attempt, stage FROM lead WHERE id = t.lead_id LIMIT 1) x ON true
 ), e AS MATERIALIZED (
     SELECT append_events(array_agg(joined), array_agg('repeated'::text), array_agg(pool), array_agg(rep_id), array_agg(attempt),
         array_agg(jsonb_build_object('touch', id))) AS seq
@@ -93,9 +96,9 @@ const ledgerStatement = `
 SELECT d.id, k.submission, k.fingerprint, k.digest, coalesce(t.lead_id, k.submission),
     coalesce(t.at, l.accepted_at, k.created_at), coalesce(t.correlation_id, l.correlation_id, '')
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS d(id, form, key)
-JOIN client_key k ON k.form = d.form AND k.key = d.key
-LEFT JOIN touch t ON t.id = k.submission
-LEFT JOIN lead l ON l.id = k.submission`
+CROSS JOIN LATERAL (SELECT submission, fingerprint, digest, created_at FROM client_key WHERE form = d.form AND key = d.key LIMIT 1) k
+LEFT JOIN LATERAL (SELECT lead_id, at, correlation_id FROM touch WHERE id = k.submission LIMIT 1) t ON true
+LEFT JOIN LATERAL (SELECT accepted_at, correlation_id FROM lead WHERE id = k.submission LIMIT 1) l ON true`
 
 // sessionSettings hold for a writer's connection. One generic plan serves every batch size; without sequential scans it stays
 // right from the first lead to the ten-millionth.

@@ -21,7 +21,7 @@ const cardColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.t
 	l.stage, l.crm_state, l.pool, l.rep_id, l.attempt, l.claimed_at, l.first_touch_at, l.closed_at, l.disposition, l.demo,
 	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0)
 	FROM lead l
-	LEFT JOIN offer o ON o.lead_id = l.id AND o.state = 'open'
+	LEFT JOIN LATERAL (SELECT kind, rep_id, deadline FROM offer WHERE lead_id = l.id AND state = 'open' LIMIT 1) o ON true
 	LEFT JOIN LATERAL (SELECT max(url) AS url, max(attempts) AS attempts FROM delivery
 	                   WHERE lead_id = l.id AND destination = 'crm') d ON true`
 

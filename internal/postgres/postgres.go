@@ -52,6 +52,10 @@ type DB struct {
 // first lead to the ten-millionth.
 const FixedPlans = `SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off`
 
+// LookUps are settings for sessions in which every statement goes from a few keys to the rows that have them: a plan that was made while a
+// table was empty would else read the whole of it for each batch, until the server has looked at the table again.
+const LookUps = `SET enable_hashjoin = off; SET enable_mergejoin = off`
+
 // Open connects to the database that dsn names and proves with one round trip per pool that it answers.
 func Open(ctx context.Context, dsn string) (*DB, error) {
 	config, err := pgxpool.ParseConfig(dsn)
@@ -68,7 +72,7 @@ func Open(ctx context.Context, dsn string) (*DB, error) {
 		db.Console.Close()
 		return nil, err
 	}
-	if db.Path, err = openPool(ctx, config, "path", jobsStatement, jobsIdleInTx, FixedPlans); err != nil {
+	if db.Path, err = openPool(ctx, config, "path", jobsStatement, jobsIdleInTx, FixedPlans, LookUps); err != nil {
 		db.Jobs.Close()
 		db.Console.Close()
 		return nil, err
