@@ -69,7 +69,7 @@ func newCutter(t testing.TB) *cutter {
 	return c
 }
 
-// newCutBench is newBench behind a cutter, which lets everything pass for now.
+// newCutBench is newBench behind a cutter, which lets everything pass until it is told to cut.
 func newCutBench(t testing.TB) (*bench, *cutter) {
 	t.Helper()
 	c := newCutter(t)
