@@ -204,8 +204,9 @@ func (w *world) leads(p *process, n int) ([]uuid.UUID, []outbox.Claimed) {
 				return err
 			}
 		}
-		claimed, err = p.store.Insert(w.t.Context(), tx, p.node, ids, hot, []outbox.Target{{Connection: "crm", Kind: "webhook", Destination: outbox.CRM}})
-		return err
+		send := &pgx.Batch{}
+		outbox.QueueInsert(send, p.node, ids, hot, []outbox.Target{{Connection: "crm", Kind: "webhook", Destination: outbox.CRM}}, &claimed)
+		return tx.SendBatch(w.t.Context(), send).Close()
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -65,7 +65,12 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		v.person(email, false)
 	}
 	w := &world{table: table}
-	if err := w.readReps(ctx, tx, v); err != nil {
+	look := &pgx.Batch{}
+	w.readReps(look, v)
+	if err := tx.SendBatch(ctx, look).Close(); err != nil {
+		return nil, err
+	}
+	if err := w.seat(ctx, tx, v); err != nil {
 		return nil, err
 	}
 	for _, slug := range waiting {
@@ -100,19 +105,12 @@ func (d *dispatcher) namedIn(table *routing.Table) []string {
 
 // waitingLeads are leads in the waiting queues that somebody can be offered now.
 func (s *Service) waitingLeads(d *drain, parked []uuid.UUID) source {
-	return func(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
-		rows, err := tx.Query(ctx, drainSQL, s.Node, only, batchSize, d.known, d.attempts, d.ready, d.people, d.strays, parked)
-		if err != nil {
-			return nil, fmt.Errorf("claim waiting leads: %w", err)
-		}
-		batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
-			t, err := scanTask(row)
-			t.cause = causeDrain
-			return t, err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("claim waiting leads: %w", err)
-		}
-		return batch, nil
+	scan := func(row pgx.CollectableRow) (*task, error) {
+		t, err := scanTask(row)
+		t.cause = causeDrain
+		return t, err
+	}
+	return func(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
+		take(send, found, "waiting leads", scan, drainSQL, s.Node, only, batchSize, d.known, d.attempts, d.ready, d.people, d.strays, parked)
 	}
 }

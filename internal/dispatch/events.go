@@ -33,13 +33,21 @@ func (r *eventRows) add(id uuid.UUID, kind lead.EventKind, pool string, repID *u
 	return nil
 }
 
-// append writes the events. It must be the last statement before COMMIT: from here on every other writer of events waits.
+const appendSQL = `SELECT append_events($1, $2, $3, $4, $5, $6)`
+
+// queue adds what writes the events. It must be the last statement before COMMIT: from there on every other writer of events waits.
+func (r *eventRows) queue(send *pgx.Batch) {
+	if len(r.leads) > 0 {
+		send.Queue(appendSQL, r.leads, r.kinds, r.pools, r.reps, r.attempts, r.data)
+	}
+}
+
+// append writes the events at once, under the same rule.
 func (r *eventRows) append(ctx context.Context, tx pgx.Tx) error {
 	if len(r.leads) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `SELECT append_events($1, $2, $3, $4, $5, $6)`, r.leads, r.kinds, r.pools, r.reps, r.attempts, r.data)
-	if err != nil {
+	if _, err := tx.Exec(ctx, appendSQL, r.leads, r.kinds, r.pools, r.reps, r.attempts, r.data); err != nil {
 		return fmt.Errorf("append %d events: %w", len(r.leads), err)
 	}
 	return nil
@@ -95,8 +103,8 @@ func (t *task) events(rows *eventRows) error {
 	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.number(), data)
 }
 
-// deliver writes the deliveries of leads that the destinations have not heard of.
-func (s *Service) deliver(ctx context.Context, tx pgx.Tx, snap Snapshot, batch []*task) ([]outbox.Claimed, error) {
+// deliver queues what writes the deliveries of leads that the destinations have not heard of.
+func (s *Service) deliver(send *pgx.Batch, snap Snapshot, batch []*task, claimed *[]outbox.Claimed) {
 	var ids []uuid.UUID
 	var hot []bool
 	for _, t := range batch {
@@ -104,8 +112,5 @@ func (s *Service) deliver(ctx context.Context, tx pgx.Tx, snap Snapshot, batch [
 			ids, hot = append(ids, t.id), append(hot, t.hot())
 		}
 	}
-	if len(ids) == 0 || len(snap.Targets) == 0 {
-		return nil, nil
-	}
-	return s.Outbox.Insert(ctx, tx, s.Node, ids, hot, snap.Targets)
+	outbox.QueueInsert(send, s.Node, ids, hot, snap.Targets, claimed)
 }

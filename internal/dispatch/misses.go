@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -29,8 +28,8 @@ UPDATE rep r SET
 FROM gone g WHERE r.id = g.id
 RETURNING r.id, r.missed, g.here AND r.missed >= $3`
 
-// countMisses notes offers that ran out, and sets those away who let too many pass.
-func countMisses(ctx context.Context, tx pgx.Tx, batch []*task) error {
+// countMisses queues what notes offers that ran out, and sets those away who let too many pass.
+func countMisses(send *pgx.Batch, batch []*task) {
 	at := map[uuid.UUID]int{}
 	var ids []uuid.UUID
 	var counts []int32
@@ -47,25 +46,23 @@ func countMisses(ctx context.Context, tx pgx.Tx, batch []*task) error {
 		counts[i]++
 	}
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	rows, err := tx.Query(ctx, missedSQL, ids, counts, missesUntilAway, awayReason)
-	if err != nil {
-		return fmt.Errorf("count missed offers: %w", err)
-	}
-	var id uuid.UUID
-	var missed int
-	var away bool
-	_, err = pgx.ForEachRow(rows, []any{&id, &missed, &away}, func() error {
-		for _, t := range batch {
-			if t.cause == causeTimeout && t.ended.repID != nil && *t.ended.repID == id {
-				t.missed, t.away = missed, away
+	send.Queue(missedSQL, ids, counts, missesUntilAway, awayReason).Query(func(rows pgx.Rows) error {
+		var id uuid.UUID
+		var missed int
+		var away bool
+		_, err := pgx.ForEachRow(rows, []any{&id, &missed, &away}, func() error {
+			for _, t := range batch {
+				if t.cause == causeTimeout && t.ended.repID != nil && *t.ended.repID == id {
+					t.missed, t.away = missed, away
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("count missed offers: %w", err)
 		}
 		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("count missed offers: %w", err)
-	}
-	return nil
 }

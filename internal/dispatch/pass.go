@@ -52,7 +52,14 @@ func (s *Service) Pass(ctx context.Context, r PassRequest) error {
 			return effects{}, &fault.Error{Kind: fault.Unavailable, Message: "The configuration is still being loaded. Try again in a moment.", RetryAfter: time.Second}
 		}
 		t.cause, t.endState, t.reason = causeDecline, stateDeclined, shorten(r.Reason)
-		return s.place(ctx, tx, snap, []*task{t})
+		last, e, err := s.place(ctx, tx, snap, []*task{t})
+		if err != nil {
+			return effects{}, err
+		}
+		if err := tx.SendBatch(ctx, last).Close(); err != nil {
+			return effects{}, fmt.Errorf("write the next place of lead %s: %w", r.LeadID, err)
+		}
+		return *e, nil
 	})
 }
 

@@ -6,21 +6,30 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"leadline/internal/routing"
 )
 
-// place is dispatch: it gives every task its place and writes all that follows from it, within tx. The tasks' lead rows are
-// locked. The caller commits, then announces the effects. Any error leaves nothing behind once tx is rolled back.
-func (s *Service) place(ctx context.Context, tx pgx.Tx, snap Snapshot, batch []*task) (effects, error) {
-	if err := loadHistory(ctx, tx, batch); err != nil {
-		return effects{}, err
+// session is what dispatch asks of the database: a connection that has begun a transaction, or a transaction.
+type session interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// place is dispatch: it gives every task its place. The tasks' lead rows are locked, in the transaction of db. It answers with the
+// statements that write all that follows from it; the caller sends them, as the last of the transaction, and announces
+// the effects after COMMIT. The effects are complete once the statements were sent. Any error leaves nothing behind once the
+// transaction is rolled back.
+//
+// What an exchange with the database costs, not what it says, is what dispatch costs: everything that can go together does.
+func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []*task) (*pgx.Batch, *effects, error) {
+	if err := loadHistory(ctx, db, batch); err != nil {
+		return nil, nil, err
 	}
 	if err := decide(snap.Table, batch); err != nil {
-		return effects{}, err
-	}
-	if err := endOffers(ctx, tx, batch); err != nil {
-		return effects{}, err
+		return nil, nil, err
 	}
 	w := &world{table: snap.Table}
 	v := newInvolved()
@@ -28,19 +37,24 @@ func (s *Service) place(ctx context.Context, tx pgx.Tx, snap Snapshot, batch []*
 		v.add(snap.Table, t.first)
 		v.person(t.decision.Rep, false)
 	}
-	if err := w.lockPools(ctx, tx, v); err != nil {
-		return effects{}, err
+	look := &pgx.Batch{}
+	endOffers(look, batch)
+	w.lockPools(look, v)
+	countMisses(look, batch)
+	w.readReps(look, v)
+	if err := db.SendBatch(ctx, look).Close(); err != nil {
+		return nil, nil, err
 	}
-	if err := countMisses(ctx, tx, batch); err != nil {
-		return effects{}, err
+	if err := w.addPools(ctx, db, v); err != nil {
+		return nil, nil, err
 	}
-	if err := w.readReps(ctx, tx, v); err != nil {
-		return effects{}, err
+	if err := w.seat(ctx, db, v); err != nil {
+		return nil, nil, err
 	}
 	if err := w.allocate(batch); err != nil {
-		return effects{}, err
+		return nil, nil, err
 	}
-	return s.write(ctx, tx, snap, w, batch)
+	return s.write(snap, w, batch)
 }
 
 // decide routes tasks that were never routed before, and finds the pool that each belongs to.
@@ -75,8 +89,9 @@ UPDATE offer o SET state = e.state, reason = e.reason, ended_at = clock_timestam
 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS e(lead_id, state, reason)
 WHERE o.lead_id = e.lead_id AND o.state = 'open'`
 
-// endOffers closes what is open. A statement of its own: the unique index allows one open offer per lead at every moment.
-func endOffers(ctx context.Context, tx pgx.Tx, batch []*task) error {
+// endOffers queues what closes open offers. A statement of its own: the unique index allows one open offer per lead at every
+// moment.
+func endOffers(send *pgx.Batch, batch []*task) {
 	var ids []uuid.UUID
 	var states, reasons []string
 	for _, t := range batch {
@@ -84,11 +99,7 @@ func endOffers(ctx context.Context, tx pgx.Tx, batch []*task) error {
 			ids, states, reasons = append(ids, t.id), append(states, t.endState), append(reasons, t.reason)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
+	if len(ids) > 0 {
+		send.Queue(endSQL, ids, states, reasons)
 	}
-	if _, err := tx.Exec(ctx, endSQL, ids, states, reasons); err != nil {
-		return fmt.Errorf("end %d offers: %w", len(ids), err)
-	}
-	return nil
 }

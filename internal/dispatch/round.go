@@ -11,6 +11,7 @@ import (
 
 	"leadline/internal/failpoint"
 	"leadline/internal/lead"
+	"leadline/internal/outbox"
 )
 
 // roundLimit ends a transaction on a connection that has died. A round that has begun is finished even while stopping.
@@ -61,42 +62,65 @@ func (d *dispatcher) round(ctx context.Context, from source) (taken, moved int, 
 	return taken, moved, nearest, nil
 }
 
-// attempt is one transaction of a round. The batch is returned even when it failed.
+// attempt is one transaction of a round, in three exchanges with the database where leads are new: BEGIN goes with the statement
+// that claims them, COMMIT with those that write. The batch is returned even when it failed.
 func (d *dispatcher) attempt(ctx context.Context, snap Snapshot, from source, only []uuid.UUID) (batch []*task, e effects, err error) {
 	failpoint.At(failpoint.Dispatching)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundLimit)
 	defer cancel()
 	start := d.s.Now()
-	err = d.inTx(ctx, func(tx pgx.Tx) error {
-		if batch, err = from(ctx, tx, only); err != nil || len(batch) == 0 {
-			return err
-		}
-		e, err = d.s.place(ctx, tx, snap, batch)
-		failpoint.At(failpoint.Placing)
-		return err
-	})
-	if err != nil || len(batch) == 0 {
+	begin := &pgx.Batch{}
+	begin.Queue("BEGIN")
+	from(begin, only, &batch)
+	if err := d.conn.SendBatch(ctx, begin).Close(); err != nil {
+		d.rollback(ctx)
+		return batch, e, fmt.Errorf("begin a round of dispatch: %w", err)
+	}
+	if len(batch) == 0 {
+		return nil, e, d.rollback(ctx)
+	}
+	end, done, err := d.s.place(ctx, d.conn, snap, batch)
+	if err != nil {
+		d.rollback(ctx)
 		return batch, e, err
+	}
+	failpoint.At(failpoint.Placing)
+	end.Queue("COMMIT")
+	if err := d.conn.SendBatch(ctx, end).Close(); err != nil {
+		d.rollback(ctx)
+		return batch, e, fmt.Errorf("write and commit a round of dispatch: %w", err)
 	}
 	failpoint.At(failpoint.Placed)
 	d.s.settle(batch)
-	d.s.announce(e)
-	d.s.Log.DebugContext(ctx, "dispatched", "leads", len(batch), "moved", e.moved, "cause", batch[0].cause,
+	d.s.announce(*done)
+	d.s.Log.DebugContext(ctx, "dispatched", "leads", len(batch), "moved", done.moved, "cause", batch[0].cause,
 		"step_ms", float64(d.s.Now().Sub(start).Microseconds())/1000)
-	return batch, e, nil
+	return batch, *done, nil
+}
+
+// rollback ends a transaction that wrote nothing or failed. A connection that cannot do that is of no more use, which the next round
+// finds; the server rolls back by itself.
+func (d *dispatcher) rollback(ctx context.Context) error {
+	if d.conn.PgConn().TxStatus() == 'I' {
+		return nil
+	}
+	if _, err := d.conn.Exec(ctx, "ROLLBACK"); err != nil {
+		return fmt.Errorf("roll back a round of dispatch: %w", err)
+	}
+	return nil
 }
 
 func (d *dispatcher) inTx(ctx context.Context, f func(pgx.Tx) error) error {
 	tx, err := d.conn.Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("begin a round of dispatch: %w", err)
+		return fmt.Errorf("begin a transaction of dispatch: %w", err)
 	}
 	if err := f(tx); err != nil {
 		_ = tx.Rollback(ctx) // a connection that cannot roll back is replaced, and the server rolls back
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit a round of dispatch: %w", err)
+		return fmt.Errorf("commit a transaction of dispatch: %w", err)
 	}
 	return nil
 }
@@ -138,9 +162,9 @@ func (d *dispatcher) park(ctx context.Context, snap Snapshot, t *task, cause err
 		}
 		if t.stage == lead.StageNew && len(snap.Targets) > 0 {
 			err := pgx.BeginFunc(ctx, tx, func(save pgx.Tx) error {
-				var err error
-				e.claimed, err = d.s.Outbox.Insert(ctx, save, d.s.Node, []uuid.UUID{t.id}, []bool{t.hot()}, snap.Targets)
-				return err
+				send := &pgx.Batch{}
+				outbox.QueueInsert(send, d.s.Node, []uuid.UUID{t.id}, []bool{t.hot()}, snap.Targets, &e.claimed)
+				return save.SendBatch(ctx, send).Close()
 			})
 			if err != nil {
 				d.s.Log.ErrorContext(ctx, "deliveries of an undispatchable lead were not written", "lead_id", t.id, "error", err)

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -13,29 +12,32 @@ import (
 // batchSize bounds one dispatch transaction.
 const batchSize = 256
 
-// source takes leads that need a place and locks their rows; rows that somebody else holds are left for the next time. only
-// restricts it to some leads; nil: any.
-type source func(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error)
+// source queues the statement that takes leads which need a place and locks their rows; rows that somebody else holds are left
+// for the next time. What it took is in found once the batch was sent. only restricts it to some leads; nil: any.
+type source func(send *pgx.Batch, only []uuid.UUID, found *[]*task)
+
+// take queues one such statement. what names it in errors.
+func take(send *pgx.Batch, found *[]*task, what string, scan pgx.RowToFunc[*task], sql string, args ...any) {
+	send.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+		if *found, err = pgx.CollectRows(rows, scan); err != nil {
+			return fmt.Errorf("claim %s: %w", what, err)
+		}
+		return nil
+	})
+}
 
 const newSQL = `SELECT ` + taskColumns + ` FROM lead l
 WHERE l.stage = 'new' AND (l.node = $1 OR l.dispatch_lease < clock_timestamp()) AND ($2::uuid[] IS NULL OR l.id = ANY($2))
 ORDER BY l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 
 // newLeads are leads of this process, and those whose process did not dispatch them in time.
-func (s *Service) newLeads(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
-	rows, err := tx.Query(ctx, newSQL, s.Node, only, batchSize)
-	if err != nil {
-		return nil, fmt.Errorf("claim new leads: %w", err)
-	}
-	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+func (s *Service) newLeads(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
+	scan := func(row pgx.CollectableRow) (*task, error) {
 		t, err := scanTask(row)
 		t.cause = causeFirst
 		return t, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim new leads: %w", err)
 	}
-	return batch, nil
+	take(send, found, "new leads", scan, newSQL, s.Node, only, batchSize)
 }
 
 // The offer's attempt is compared with the lead's: a lead that moved on while we looked is re-read under its lock, its offer
@@ -54,12 +56,8 @@ WHERE l.stage = 'offered' AND l.attempt = o.attempt
 ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
 
 // dueOffers are leads whose offer ran out.
-func (s *Service) dueOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
-	rows, err := tx.Query(ctx, dueSQL, s.Node, only, batchSize)
-	if err != nil {
-		return nil, fmt.Errorf("claim offers that ran out: %w", err)
-	}
-	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+func (s *Service) dueOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
+	scan := func(row pgx.CollectableRow) (*task, error) {
 		var kind string
 		t, err := scanTask(row, &kind)
 		t.cause, t.endState, t.reason = causeTimeout, stateTimedOut, "not answered in time"
@@ -67,11 +65,8 @@ func (s *Service) dueOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([
 			t.reason = "nobody in the pool took it in time"
 		}
 		return t, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim offers that ran out: %w", err)
 	}
-	return batch, nil
+	take(send, found, "offers that ran out", scan, dueSQL, s.Node, only, batchSize)
 }
 
 const lostSQL = `
@@ -88,12 +83,8 @@ WHERE l.stage = 'offered' AND l.attempt = o.attempt
 ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
 
 // lostOffers are leads offered to somebody who can no longer answer: a lead never sticks to a rep who is gone.
-func (s *Service) lostOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) ([]*task, error) {
-	rows, err := tx.Query(ctx, lostSQL, s.Node, only, batchSize, rep.AwayAfter)
-	if err != nil {
-		return nil, fmt.Errorf("claim offers to absent reps: %w", err)
-	}
-	batch, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (*task, error) {
+func (s *Service) lostOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
+	scan := func(row pgx.CollectableRow) (*task, error) {
 		var active bool
 		var presence rep.Presence
 		t, err := scanTask(row, &active, &presence)
@@ -107,9 +98,6 @@ func (s *Service) lostOffers(ctx context.Context, tx pgx.Tx, only []uuid.UUID) (
 			t.reason = "the rep's presence is " + string(presence)
 		}
 		return t, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim offers to absent reps: %w", err)
 	}
-	return batch, nil
+	take(send, found, "offers to absent reps", scan, lostSQL, s.Node, only, batchSize, rep.AwayAfter)
 }

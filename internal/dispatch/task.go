@@ -73,7 +73,7 @@ type placement struct {
 	rung     rung       // only when offered
 	repID    *uuid.UUID // only for an exclusive offer
 	terms    time.Duration
-	deadline *time.Time // written by the database
+	deadline *time.Time // on the database's clock; nil: it does not end by itself
 }
 
 func (p *placement) offered() bool { return p.stage == lead.StageOffered }
@@ -100,7 +100,7 @@ ORDER BY d.lead_id, o.attempt`
 
 // loadHistory reads what was decided and offered before. It must run after the leads' rows are locked: only then nobody else
 // can add to it.
-func loadHistory(ctx context.Context, tx pgx.Tx, batch []*task) error {
+func loadHistory(ctx context.Context, db session, batch []*task) error {
 	byID := make(map[uuid.UUID]*task, len(batch))
 	var ids []uuid.UUID
 	for _, t := range batch {
@@ -112,7 +112,7 @@ func loadHistory(ctx context.Context, tx pgx.Tx, batch []*task) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, historySQL, ids)
+	rows, err := db.Query(ctx, historySQL, ids)
 	if err != nil {
 		return fmt.Errorf("read the history of %d leads: %w", len(ids), err)
 	}

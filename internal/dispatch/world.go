@@ -72,95 +72,90 @@ func (v *involved) person(email string, counted bool) {
 	}
 }
 
-// lockPools locks the rows of all pools in which turns may be allocated, in slug order, and makes missing ones.
-func (w *world) lockPools(ctx context.Context, tx pgx.Tx, v *involved) error {
-	var slugs []string
+// turns lists the pools in which turns may be allocated, in the order in which they are locked.
+func (v *involved) turns() (slugs []string) {
 	for _, slug := range slices.Sorted(maps.Keys(v.pools)) {
 		if takesTurns(v.pools[slug]) {
 			slugs = append(slugs, slug)
 		}
 	}
+	return slugs
+}
+
+// lockPools queues what locks and reads the rows of all pools in which turns may be allocated.
+func (w *world) lockPools(send *pgx.Batch, v *involved) {
+	w.pools = map[string]*poolState{}
+	slugs := v.turns()
 	if len(slugs) == 0 {
-		return nil
+		return
 	}
-	if err := w.readPools(ctx, tx, v, slugs); err != nil {
-		return err
-	}
+	send.Queue(`SELECT pool, members, credits, last_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`, slugs).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var slug string
+			st := &poolState{}
+			if err := rows.Scan(&slug, &st.members, &st.credits, &st.lastAt); err != nil {
+				return fmt.Errorf("lock pools: %w", err)
+			}
+			st.pool = v.pools[slug]
+			w.pools[slug] = st
+		}
+		return rows.Err()
+	})
+}
+
+// addPools makes the rows of pools that were met for the first time, locks them, and reads reps again, which others may have
+// been given to in between.
+func (w *world) addPools(ctx context.Context, db session, v *involved) error {
+	slugs := v.turns()
 	if len(w.pools) == len(slugs) {
 		return nil
 	}
 	// Sorted, so that two processes that meet a new pool for the first time do not deadlock over it.
-	_, err := tx.Exec(ctx, `INSERT INTO pool_state (pool) SELECT slug FROM unnest($1::text[]) AS t(slug) ORDER BY slug ON CONFLICT DO NOTHING`, slugs)
+	_, err := db.Exec(ctx, `INSERT INTO pool_state (pool) SELECT slug FROM unnest($1::text[]) AS t(slug) ORDER BY slug ON CONFLICT DO NOTHING`, slugs)
 	if err != nil {
 		return fmt.Errorf("add the state of new pools: %w", err)
 	}
-	return w.readPools(ctx, tx, v, slugs)
+	again := &pgx.Batch{}
+	w.lockPools(again, v)
+	w.readReps(again, v)
+	return db.SendBatch(ctx, again).Close()
 }
 
-func (w *world) readPools(ctx context.Context, tx pgx.Tx, v *involved, slugs []string) error {
-	rows, err := tx.Query(ctx, `SELECT pool, members, credits, last_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`, slugs)
-	if err != nil {
-		return fmt.Errorf("lock pools: %w", err)
-	}
-	w.pools = make(map[string]*poolState, len(slugs))
-	for rows.Next() {
-		var slug string
-		st := &poolState{}
-		if err := rows.Scan(&slug, &st.members, &st.credits, &st.lastAt); err != nil {
-			rows.Close()
-			return fmt.Errorf("lock pools: %w", err)
-		}
-		st.pool = v.pools[slug]
-		w.pools[slug] = st
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("lock pools: %w", err)
-	}
-	return nil
-}
-
-const repsSQL = `SELECT clock_timestamp(), r.id, r.email, r.name, r.team, r.timezone, r.hours, r.active, r.presence, r.presence_by,
+const repsSQL = `SELECT r.id, r.email, r.name, r.team, r.timezone, r.hours, r.active, r.presence, r.presence_by,
 	r.presence_reason, r.presence_at, r.reachable_at, r.missed
 FROM rep r WHERE r.email = ANY($1)`
 
-// readReps reads everybody involved. After lockPools, what others allocated before us in the same pools is seen.
-func (w *world) readReps(ctx context.Context, tx pgx.Tx, v *involved) error {
+// readReps queues what reads the clock and everybody involved. After lockPools, what others allocated before us in the same pools
+// is seen.
+func (w *world) readReps(send *pgx.Batch, v *involved) {
 	emails := slices.Sorted(maps.Keys(v.counted))
-	rows, err := tx.Query(ctx, repsSQL, emails)
-	if err != nil {
-		return fmt.Errorf("read reps: %w", err)
-	}
 	w.reps = make(map[string]*person, len(emails))
-	var counted []*person
-	for rows.Next() {
-		p := &person{}
-		if err := rows.Scan(&w.now, &p.ID, &p.Email, &p.Name, &p.Team, &p.Timezone, &p.Hours, &p.Active, &p.Presence, &p.PresenceBy,
-			&p.PresenceReason, &p.PresenceAt, &p.ReachableAt, &p.Missed); err != nil {
-			rows.Close()
-			return fmt.Errorf("read reps: %w", err)
+	send.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
+	send.Queue(repsSQL, emails).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			p := &person{}
+			if err := rows.Scan(&p.ID, &p.Email, &p.Name, &p.Team, &p.Timezone, &p.Hours, &p.Active, &p.Presence, &p.PresenceBy,
+				&p.PresenceReason, &p.PresenceAt, &p.ReachableAt, &p.Missed); err != nil {
+				return fmt.Errorf("read reps: %w", err)
+			}
+			w.reps[p.Email] = p
 		}
-		w.reps[p.Email] = p
-		if v.counted[p.Email] {
+		return rows.Err()
+	})
+}
+
+// seat gives every pool involved its candidates, once reps were read; pools without turns have no row, and those not locked an
+// empty one.
+func (w *world) seat(ctx context.Context, db session, v *involved) error {
+	var counted []*person
+	for email, p := range w.reps {
+		if v.counted[email] {
 			counted = append(counted, p)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read reps: %w", err)
-	}
-	if err := w.count(ctx, tx, counted); err != nil {
+	if err := w.count(ctx, db, counted); err != nil {
 		return err
 	}
-	if w.now.IsZero() { // nobody is known: only the clock is missing
-		if err := tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&w.now); err != nil {
-			return fmt.Errorf("read the clock: %w", err)
-		}
-	}
-	w.seat(v)
-	return nil
-}
-
-// seat gives every pool involved its candidates; pools without turns have no row, and those not locked an empty one.
-func (w *world) seat(v *involved) {
 	if w.pools == nil {
 		w.pools = make(map[string]*poolState, len(v.pools))
 	}
@@ -170,6 +165,7 @@ func (w *world) seat(v *involved) {
 		}
 		w.pools[slug].seat(w)
 	}
+	return nil
 }
 
 const countSQL = `
@@ -180,7 +176,7 @@ SELECT t.id,
 FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, midnight)`
 
 // count fills in what limits look at. Midnight is computed here: a zone that the database does not know must not stop dispatch.
-func (w *world) count(ctx context.Context, tx pgx.Tx, people []*person) error {
+func (w *world) count(ctx context.Context, db session, people []*person) error {
 	if len(people) == 0 {
 		return nil
 	}
@@ -190,7 +186,7 @@ func (w *world) count(ctx context.Context, tx pgx.Tx, people []*person) error {
 	for i, p := range people {
 		ids[i], midnights[i], byID[p.ID] = p.ID, midnight(w.now, p.Timezone), p
 	}
-	rows, err := tx.Query(ctx, countSQL, ids, midnights)
+	rows, err := db.Query(ctx, countSQL, ids, midnights)
 	if err != nil {
 		return fmt.Errorf("count leads of reps: %w", err)
 	}

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -31,10 +30,9 @@ WITH moved AS (
     ON CONFLICT (lead_id) DO NOTHING
 )
 INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline)
-SELECT id, attempt, kind, rung, pool, rep_id, cause, CASE WHEN ms > 0 THEN clock_timestamp() + ms * interval '1 millisecond' END
-FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::double precision[])
-    AS o(id, attempt, kind, rung, pool, rep_id, cause, ms)
-RETURNING lead_id, deadline`
+SELECT id, attempt, kind, rung, pool, rep_id, cause, deadline
+FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::timestamptz[])
+    AS o(id, attempt, kind, rung, pool, rep_id, cause, deadline)`
 
 // columns are the rows of placeSQL turned on their side, as unnest wants them.
 type columns struct {
@@ -57,7 +55,7 @@ type columns struct {
 	inPool   []string
 	rep      []*uuid.UUID
 	cause    []string
-	duration []float64
+	deadline []*time.Time
 }
 
 func columnsOf(batch []*task) (*columns, error) {
@@ -87,7 +85,7 @@ func (c *columns) offer(t *task) {
 	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.number())) //nolint:gosec // number of an offer
 	c.kind, c.rung = append(c.kind, t.to.rung.kind()), append(c.rung, string(t.to.rung))
 	c.inPool, c.rep, c.cause = append(c.inPool, t.to.pool), append(c.rep, t.to.repID), append(c.cause, t.cause)
-	c.duration = append(c.duration, float64(t.to.terms)/float64(time.Millisecond))
+	c.deadline = append(c.deadline, t.to.deadline)
 }
 
 func (c *columns) decide(t *task) error {
@@ -104,56 +102,49 @@ func (c *columns) decide(t *task) error {
 	return nil
 }
 
-// write stores the outcome of allocate: leads, trace and offers in one statement, credits, deliveries of new leads, and events.
-func (s *Service) write(ctx context.Context, tx pgx.Tx, snap Snapshot, w *world, batch []*task) (effects, error) {
-	var e effects
+// write queues the outcome of allocate: leads, trace and offers in one statement, credits, deliveries of new leads, and events.
+func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *effects, error) {
+	send, e := &pgx.Batch{}, &effects{}
+	w.setDeadlines(batch, e)
 	c, err := columnsOf(batch)
 	if err != nil {
-		return e, err
+		return nil, nil, err
 	}
-	e.moved = len(c.lead)
-	if e.moved == 0 {
-		return e, nil
+	if e.moved = len(c.lead); e.moved == 0 {
+		return send, e, nil
 	}
-	byID := make(map[uuid.UUID]*task, len(batch))
 	for _, t := range batch {
-		byID[t.id] = t
 		e.away = e.away || t.away
 	}
-	pipeline := &pgx.Batch{}
-	pipeline.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
-		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.duration).Query(func(rows pgx.Rows) error {
-		var id uuid.UUID
-		var deadline *time.Time
-		_, err := pgx.ForEachRow(rows, []any{&id, &deadline}, func() error {
-			if deadline != nil {
-				at := *deadline
-				byID[id].to.deadline = &at
-				if left := max(at.Sub(w.now), time.Nanosecond); e.nearest == 0 || left < e.nearest {
-					e.nearest = left
-				}
-			}
-			return nil
-		})
-		return err
-	})
+	send.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
+		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline)
 	for _, st := range w.pools {
 		if st.dirty {
-			st.store(pipeline)
+			st.store(send)
 		}
 	}
-	if err := tx.SendBatch(ctx, pipeline).Close(); err != nil {
-		return e, fmt.Errorf("write offers for %d leads: %w", e.moved, err)
-	}
-	if e.claimed, err = s.deliver(ctx, tx, snap, batch); err != nil {
-		return e, err
-	}
+	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {
-		return e, err
+		return nil, nil, err
 	}
 	e.events = true
-	return e, events.append(ctx, tx)
+	events.queue(send)
+	return send, e, nil
+}
+
+// setDeadlines counts the terms of offers from the moment at which reps were read, on the database's clock.
+func (w *world) setDeadlines(batch []*task, e *effects) {
+	for _, t := range batch {
+		if t.to == nil || !t.to.offered() || t.to.terms <= 0 {
+			continue
+		}
+		at := w.now.Add(t.to.terms)
+		t.to.deadline = &at
+		if e.nearest == 0 || t.to.terms < e.nearest {
+			e.nearest = t.to.terms
+		}
+	}
 }
 
 // unheard tells leads that are new or were never routed: only those the destinations have not heard of.

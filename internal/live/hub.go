@@ -22,7 +22,8 @@ import (
 
 // Pauses of the hub's loops.
 const (
-	coalesce    = 5 * time.Millisecond // events that commit together are read together
+	coalesce    = 5 * time.Millisecond  // events that commit together are read together
+	nobodyLooks = 50 * time.Millisecond // the same, while no console is connected
 	pollEvery   = time.Second
 	forgetEvery = 10 * time.Minute
 	leaveWithin = 3 * time.Second // how long Run waits for consoles to say goodbye
@@ -135,9 +136,20 @@ func (h *Hub) read(ctx context.Context) error {
 		case <-poll.C:
 			h.measureClock(ctx)
 		case <-h.wake:
-			pause(ctx, coalesce)
+			pause(ctx, h.patience())
 		}
 	}
+}
+
+// patience is how long events may wait to be read with others. A console that connects meanwhile sees the board as it is, and the
+// rest as it comes.
+func (h *Hub) patience() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.subs) == 0 {
+		return nobodyLooks
+	}
+	return coalesce
 }
 
 func (h *Hub) step(ctx context.Context, built *bool) error {

@@ -59,7 +59,7 @@ func (b *Board) replace(seq int64, cards map[uuid.UUID]*Card) {
 	b.seq, b.cards, b.pools, b.offers, b.holdings = seq, fresh.cards, fresh.pools, fresh.offers, fresh.holdings
 }
 
-// catchUp reads events after the board's position, in order, until there are none left.
+// catchUp reads events after the board's position, in order, until it has seen the newest. What commits meanwhile wakes it again.
 func (h *Hub) catchUp(ctx context.Context) error {
 	for {
 		from := h.board.Seq()
@@ -75,6 +75,9 @@ func (h *Hub) catchUp(ctx context.Context) error {
 			return err
 		}
 		h.signal(h.board.apply(last, ids, cards))
+		if last-from < eventsPerRead {
+			return nil
+		}
 	}
 }
 

@@ -128,10 +128,11 @@ func (w *world) leads(n int) []uuid.UUID {
 				return err
 			}
 		}
-		_, err := w.store.Insert(w.t.Context(), tx, 1, ids, hot, []outbox.Target{
+		send := &pgx.Batch{}
+		outbox.QueueInsert(send, 1, ids, hot, []outbox.Target{
 			{Connection: "chat", Kind: "slack", Destination: outbox.Chat}, {Connection: "crm", Kind: "webhook", Destination: outbox.CRM},
-		})
-		return err
+		}, new([]outbox.Claimed))
+		return tx.SendBatch(w.t.Context(), send).Close()
 	})
 	if err != nil {
 		w.t.Fatal(err)

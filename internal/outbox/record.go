@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -108,7 +109,7 @@ FROM changed c WHERE d.lead_id = c.id AND d.destination = 'chat' AND c.crm_state
 // last of all the events. also, when not nil, runs before the events, with what was applied; jobs complete themselves there.
 // The order of the answer is that of results.
 func (s *Store) Record(ctx context.Context, tx pgx.Tx, results []Result, also func(tx pgx.Tx, applied []Applied) error) ([]Applied, error) {
-	applied, facts, err := s.recordRows(ctx, tx, results)
+	applied, facts, err := recordRows(ctx, tx, &pgx.Batch{}, results)
 	if err != nil {
 		return nil, fmt.Errorf("record %d deliveries: %w", len(results), err)
 	}
@@ -128,7 +129,39 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, results []Result, also fu
 			return nil, err
 		}
 	}
-	return applied, appendEvents(ctx, tx, applied, facts)
+	last := &pgx.Batch{}
+	if err := queueEvents(last, applied, facts); err != nil {
+		return nil, err
+	}
+	if err := tx.SendBatch(ctx, last).Close(); err != nil {
+		return nil, fmt.Errorf("append delivery events: %w", err)
+	}
+	return applied, nil
+}
+
+// recordPlain is Record for results that cannot ask for a job, in a transaction of its own: two exchanges with the database, since
+// BEGIN and COMMIT travel with the other statements.
+func recordPlain(ctx context.Context, conn *pgx.Conn, results []Result) ([]Applied, error) {
+	first := &pgx.Batch{}
+	first.Queue("BEGIN")
+	applied, facts, err := recordRows(ctx, conn, first, results)
+	if err != nil {
+		return nil, fmt.Errorf("record %d deliveries: %w", len(results), err)
+	}
+	last := &pgx.Batch{}
+	if err := queueEvents(last, applied, facts); err != nil {
+		return nil, err
+	}
+	last.Queue("COMMIT")
+	if err := conn.SendBatch(ctx, last).Close(); err != nil {
+		return nil, fmt.Errorf("commit %d delivery results: %w", len(results), err)
+	}
+	return applied, nil
+}
+
+// asksForJobs tells whether any of the results may need a job.
+func asksForJobs(results []Result) bool {
+	return slices.ContainsFunc(results, func(r Result) bool { return r.Job && r.Outcome != WasDelivered && r.Outcome != WasSlow })
 }
 
 // leadFacts is what an event says about its lead.
@@ -138,10 +171,15 @@ type leadFacts struct {
 	attempt int
 }
 
-func (s *Store) recordRows(ctx context.Context, tx pgx.Tx, results []Result) ([]Applied, []leadFacts, error) {
+// sender is a transaction, or a connection.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// recordRows adds what changes the rows to batch, and sends it.
+func recordRows(ctx context.Context, db sender, batch *pgx.Batch, results []Result) ([]Applied, []leadFacts, error) {
 	results = cleaned(results)
 	cols := columnsOf(results)
-	batch := &pgx.Batch{}
 	if len(cols.crmLeads) > 0 {
 		batch.Queue(lockLeadsSQL, cols.crmLeads)
 	}
@@ -160,7 +198,7 @@ func (s *Store) recordRows(ctx context.Context, tx pgx.Tx, results []Result) ([]
 	if len(cols.crmLeads) > 0 {
 		batch.Queue(crmStateSQL, cols.crmLeads)
 	}
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+	if err := db.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, nil, err
 	}
 	return applied, facts, nil
@@ -244,7 +282,8 @@ func clean(s string, limit int) string {
 
 const appendEventsSQL = `SELECT append_events($1, $2, $3, $4, $5, $6)`
 
-func appendEvents(ctx context.Context, tx pgx.Tx, applied []Applied, facts []leadFacts) error {
+// queueEvents adds what writes the events: the last statement before COMMIT.
+func queueEvents(send *pgx.Batch, applied []Applied, facts []leadFacts) error {
 	var leads []uuid.UUID
 	var kinds, pools []string
 	var reps []*uuid.UUID
@@ -262,11 +301,8 @@ func appendEvents(ctx context.Context, tx pgx.Tx, applied []Applied, facts []lea
 		leads, kinds, data = append(leads, a.Result.Claimed.LeadID), append(kinds, string(kind)), append(data, body)
 		pools, reps, attempts = append(pools, facts[i].pool), append(reps, facts[i].rep), append(attempts, int32(facts[i].attempt)) //nolint:gosec // number of an offer
 	}
-	if len(leads) == 0 {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, appendEventsSQL, leads, kinds, pools, reps, attempts, data); err != nil {
-		return fmt.Errorf("append %d delivery events: %w", len(leads), err)
+	if len(leads) > 0 {
+		send.Queue(appendEventsSQL, leads, kinds, pools, reps, attempts, data)
 	}
 	return nil
 }

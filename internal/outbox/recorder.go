@@ -157,11 +157,7 @@ func (r *Recorder) record(ctx context.Context, batch []Result) (left []Result, e
 func (r *Recorder) commit(ctx context.Context, batch []Result) error {
 	ctx, release := context.WithTimeout(ctx, recordTimeout)
 	defer release()
-	var applied []Applied
-	err := pgx.BeginFunc(ctx, r.o.Pool, func(tx pgx.Tx) (err error) {
-		applied, err = r.o.Store.Record(ctx, tx, batch, nil)
-		return err
-	})
+	applied, err := r.write(ctx, batch)
 	if err != nil {
 		return err
 	}
@@ -173,6 +169,22 @@ func (r *Recorder) commit(ctx context.Context, batch []Result) error {
 		r.o.After(applied)
 	}
 	return nil
+}
+
+func (r *Recorder) write(ctx context.Context, batch []Result) (applied []Applied, err error) {
+	if asksForJobs(batch) {
+		err = pgx.BeginFunc(ctx, r.o.Pool, func(tx pgx.Tx) (err error) {
+			applied, err = r.o.Store.Record(ctx, tx, batch, nil)
+			return err
+		})
+		return applied, err
+	}
+	// A connection that comes back to its pool inside a transaction is closed, and the server rolls back.
+	err = r.o.Pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		applied, err = recordPlain(ctx, conn.Conn(), batch)
+		return err
+	})
+	return applied, err
 }
 
 // isDataError tells a refusal of the values (classes 22 and 23) from trouble that passes.

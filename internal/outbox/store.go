@@ -44,30 +44,29 @@ ORDER BY l.ord, t.connection
 ON CONFLICT (lead_id, connection) DO NOTHING
 RETURNING id, lead_id, connection, kind, destination, hot`
 
-// Insert writes one delivery row per lead and target. CRM rows are leased to node and returned: after commit the caller must
-// hand them to the CRM writer. Chat rows are left for any process to take, at the pace of their channel, and not returned.
-// hot is parallel to leads. A row that exists already is left alone and not returned.
-func (s *Store) Insert(ctx context.Context, tx pgx.Tx, node int64, leads []uuid.UUID, hot []bool, targets []Target) ([]Claimed, error) {
+// QueueInsert queues what writes one delivery row per lead and target; hot is parallel to leads. CRM rows are leased to node, and
+// in claimed once the batch was sent: after COMMIT the caller must hand them to the CRM writer. Chat rows are left for any
+// process to take, at the pace of their channel. A row that exists already is left alone and not in claimed.
+func QueueInsert(send *pgx.Batch, node int64, leads []uuid.UUID, hot []bool, targets []Target, claimed *[]Claimed) {
 	if len(leads) == 0 || len(targets) == 0 {
-		return nil, nil
+		return
 	}
 	connections, kinds, destinations := make([]string, len(targets)), make([]string, len(targets)), make([]string, len(targets))
 	for i, t := range targets {
 		connections[i], kinds[i], destinations[i] = t.Connection, t.Kind, string(t.Destination)
 	}
-	rows, err := tx.Query(ctx, insertSQL, leads, hot, connections, kinds, destinations, node, Lease)
-	if err != nil {
-		return nil, fmt.Errorf("insert deliveries: %w", err)
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claimed, error) {
-		c := Claimed{Token: 1, Revision: 1}
-		err := row.Scan(&c.ID, &c.LeadID, &c.Connection, &c.Kind, &c.Destination, &c.Hot)
-		return c, err
+	send.Queue(insertSQL, leads, hot, connections, kinds, destinations, node, Lease).Query(func(rows pgx.Rows) error {
+		all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Claimed, error) {
+			c := Claimed{Token: 1, Revision: 1}
+			err := row.Scan(&c.ID, &c.LeadID, &c.Connection, &c.Kind, &c.Destination, &c.Hot)
+			return c, err
+		})
+		if err != nil {
+			return fmt.Errorf("insert deliveries: %w", err)
+		}
+		*claimed = crmOnly(all)
+		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("insert deliveries: %w", err)
-	}
-	return crmOnly(all), nil
 }
 
 func crmOnly(all []Claimed) []Claimed {

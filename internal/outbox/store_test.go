@@ -44,8 +44,9 @@ func (b *bench) lead(targets ...outbox.Target) (id uuid.UUID, claimed []outbox.C
 		if _, err := tx.Exec(b.t.Context(), `INSERT INTO lead (id, correlation_id, form, intent, node, dispatch_lease) VALUES ($1, '', 'demo', 'high', 1, now())`, id); err != nil {
 			return err
 		}
-		claimed, err = b.store.Insert(b.t.Context(), tx, 1, []uuid.UUID{id}, []bool{true}, targets)
-		return err
+		send := &pgx.Batch{}
+		outbox.QueueInsert(send, 1, []uuid.UUID{id}, []bool{true}, targets, &claimed)
+		return tx.SendBatch(b.t.Context(), send).Close()
 	})
 	return id, claimed
 }
