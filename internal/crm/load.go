@@ -14,13 +14,13 @@ import (
 	"leadline/internal/outbox"
 )
 
-// loader reads leads as they are at the moment of sending, with one query for all that wait at once.
+// loader reads leads as they are at the moment of sending, with one query for all that wait at once. run does the reading.
 type loader struct {
-	db outbox.Querier
+	db   outbox.Querier
+	wake chan struct{}
 
 	mu      sync.Mutex
 	waiting []*loading
-	busy    bool // a goroutine is reading; it ends when nobody waits
 }
 
 type loading struct {
@@ -50,11 +50,11 @@ func (l *loader) load(ctx context.Context, id uuid.UUID) (*loaded, error) {
 	wait := &loading{id: id, ready: make(chan struct{})}
 	l.mu.Lock()
 	l.waiting = append(l.waiting, wait)
-	if !l.busy {
-		l.busy = true
-		go l.work(context.WithoutCancel(ctx))
-	}
 	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 	select {
 	case <-wait.ready:
 		return wait.found, wait.err
@@ -63,19 +63,27 @@ func (l *loader) load(ctx context.Context, id uuid.UUID) (*loaded, error) {
 	}
 }
 
-func (l *loader) work(ctx context.Context) {
+// run reads until ctx ends. Whoever calls load has stopped before.
+func (l *loader) run(ctx context.Context) {
 	for {
-		l.mu.Lock()
-		n := min(len(l.waiting), loadBatch)
-		batch := l.waiting[:n:n]
-		l.waiting = l.waiting[n:]
-		l.busy = n > 0
-		l.mu.Unlock()
-		if n == 0 {
+		select {
+		case <-ctx.Done():
 			return
+		case <-l.wake:
 		}
-		l.read(ctx, batch)
+		for batch := l.take(); len(batch) > 0; batch = l.take() {
+			l.read(ctx, batch)
+		}
 	}
+}
+
+func (l *loader) take() []*loading {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(l.waiting), loadBatch)
+	batch := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	return batch
 }
 
 func (l *loader) read(ctx context.Context, batch []*loading) {

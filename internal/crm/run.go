@@ -24,6 +24,7 @@ func (w *Writer) Run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { w.renewing(background) })
 	loops.Go(func() { w.recorder.Run(background) })
+	loops.Go(func() { w.loader.run(background) })
 	loops.Go(func() { w.watching(ctx) })
 
 	<-ctx.Done()

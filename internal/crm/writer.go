@@ -38,6 +38,7 @@ type Writer struct {
 	callCtx  context.Context // ends when calls must be given up
 	giveUp   context.CancelFunc
 	back     chan string
+	next     chan outbox.Claimed // to a goroutine that has time
 
 	mu       sync.Mutex
 	stopping bool
@@ -46,12 +47,15 @@ type Writer struct {
 	hurry    func(ctx context.Context, connection string) error
 }
 
+// idleWriter is how long a goroutine waits for another write.
+const idleWriter = 10 * time.Second
+
 // NewWriter makes a Writer. Submit may be called before Run; results are recorded once Run runs.
 func NewWriter(o Options) *Writer {
 	o.Limits = o.Limits.withDefaults()
 	w := &Writer{
-		o: o, loader: loader{db: o.DB.Path}, conns: make(map[string]*connection), held: make(map[int64]int64),
-		back: make(chan string, 64),
+		o: o, loader: loader{db: o.DB.Path, wake: make(chan struct{}, 1)}, conns: make(map[string]*connection), held: make(map[int64]int64),
+		back: make(chan string, 64), next: make(chan outbox.Claimed),
 	}
 	w.callCtx, w.giveUp = context.WithCancel(context.Background())
 	w.recorder = outbox.NewRecorder(outbox.RecorderOptions{
@@ -68,8 +72,32 @@ func (w *Writer) WhenBack(hurry func(ctx context.Context, connection string) err
 // nothing is taken: the leases of a stopped process are taken over.
 func (w *Writer) Submit(claimed []outbox.Claimed) {
 	for _, c := range claimed {
-		if c.Destination == outbox.CRM && w.hold(c) {
-			go w.writeFresh(c)
+		if c.Destination != outbox.CRM || !w.hold(c) {
+			continue
+		}
+		select {
+		case w.next <- c:
+		default:
+			go w.writeAll(c)
+		}
+	}
+}
+
+// writeAll makes a write, and then those of others for as long as they come: a goroutine that has made a call before has its stack
+// already. Nobody waits for it: it holds nothing while it is idle.
+func (w *Writer) writeAll(c outbox.Claimed) {
+	w.writeFresh(c)
+	idle := time.NewTimer(idleWriter)
+	defer idle.Stop()
+	for {
+		select {
+		case c := <-w.next:
+			w.writeFresh(c)
+			idle.Reset(idleWriter)
+		case <-idle.C:
+			return
+		case <-w.callCtx.Done():
+			return
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/gorm"
@@ -103,7 +102,7 @@ func (d *DB) Connect(ctx context.Context, app string) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database for %s: %w", app, err)
 	}
-	useUTC(conn)
+	teachTypes(conn)
 	return conn, nil
 }
 
@@ -130,7 +129,7 @@ func openPool(ctx context.Context, base *pgxpool.Config, app string, statement, 
 	config.ConnConfig.RuntimeParams["application_name"] = "leadline " + app
 	// By statement rather than as start-up parameters: session poolers refuse parameters they do not know.
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		useUTC(conn)
+		teachTypes(conn)
 		_, err := conn.Exec(ctx, `SELECT set_config('statement_timeout', $1, false), set_config('idle_in_transaction_session_timeout', $2, false)`,
 			milliseconds(statement), milliseconds(idleInTx))
 		for _, more := range settings {
@@ -158,11 +157,6 @@ func hideDSN(err error) error {
 		return errors.New("it is no valid connection string")
 	}
 	return err
-}
-
-// useUTC makes times come back in UTC, whatever zone this machine or the server is in.
-func useUTC(conn *pgx.Conn) {
-	conn.TypeMap().RegisterType(&pgtype.Type{Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC}})
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
