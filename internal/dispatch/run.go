@@ -79,8 +79,10 @@ func (d *dispatcher) run(ctx context.Context) error {
 	defer alarm.stop()
 	look := true // at everything, for a start
 	for {
-		if err := d.newLeads(ctx, alarm); err != nil {
-			return err
+		if look || d.s.waiting.Load() > 0 { // a wake often comes for leads that the round before has taken already
+			if err := d.newLeads(ctx, alarm); err != nil {
+				return err
+			}
 		}
 		if look || alarm.overdue() {
 			if err := d.sweep(ctx, alarm); err != nil {
