@@ -83,8 +83,8 @@ WITH d AS MATERIALIZED (
     SELECT t.id, t.lead_id, t.at, x.pool, x.rep_id, x.attempt, coalesce(x.stage = 'held', true)
     FROM t LEFT JOIN LATERAL (SELECT pool, rep_id, attempt, stage FROM lead WHERE id = t.lead_id LIMIT 1) x ON true
 ), e AS MATERIALIZED (
-    SELECT append_events(array_agg(joined), array_agg('repeated'::text), array_agg(pool), array_agg(rep_id), array_agg(attempt),
-        array_agg(jsonb_build_object('touch', id))) AS seq
+    SELECT CASE WHEN count(*) > 0 THEN append_events(array_agg(joined), array_agg('repeated'::text), array_agg(pool), array_agg(rep_id),
+        array_agg(attempt), array_agg(jsonb_build_object('touch', id))) ELSE 0 END AS seq
     FROM (
         SELECT id, joined, pool, rep_id, attempt FROM r WHERE id <> joined AND (SELECT count(*) FROM c) >= 0
     ) repeats
