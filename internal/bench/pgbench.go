@@ -38,10 +38,20 @@ func (b *bench) pgbench(ctx context.Context, clients int) (row, error) {
 	if err := b.checkpoint(ctx); err != nil {
 		return row{}, err
 	}
-	return b.watch(ctx, nil, nil, func() (row, error) { return b.runPgbench(ctx, name, clients) })
+	return b.watch(ctx, nil, nil, func() (row, error) { return b.runPgbench(ctx, name, clients, fmt.Sprint("--sampling-rate=", sampled)) })
 }
 
-func (b *bench) runPgbench(ctx context.Context, name string, clients int) (row, error) {
+// pgbenchAt inserts at random moments, so many a second: what no lead can be faster than on this machine. pgbench too counts times from
+// the moment a transaction was due.
+func (b *bench) pgbenchAt(ctx context.Context, rate float64) (row, error) {
+	name := fmt.Sprintf("pgbench, single-row INSERT, %.0f/s", rate)
+	b.say("%s", name)
+	r, err := b.watch(ctx, nil, nil, func() (row, error) { return b.runPgbench(ctx, name, 16, fmt.Sprint("--rate=", rate)) })
+	r.Asked = rate
+	return r, err
+}
+
+func (b *bench) runPgbench(ctx context.Context, name string, clients int, more string) (row, error) {
 	dir, err := os.MkdirTemp(b.dir, "pgbench-")
 	if err != nil {
 		return row{}, fmt.Errorf("make a folder: %w", err)
@@ -53,7 +63,7 @@ func (b *bench) runPgbench(ctx context.Context, name string, clients int) (row, 
 	seconds := max(1, int(b.plan.yardstick.Round(time.Second).Seconds()))
 	cmd := exec.CommandContext(ctx, filepath.Join(b.programs, "pgbench"), "--no-vacuum", "--protocol=prepared", "--file="+script, //nolint:gosec // our own arguments
 		fmt.Sprint("--client=", clients), fmt.Sprint("--jobs=", min(clients, 2)), fmt.Sprint("--time=", seconds),
-		"--log", "--log-prefix="+filepath.Join(dir, "log"), fmt.Sprint("--sampling-rate=", sampled), b.dsn("yardstick"))
+		"--log", "--log-prefix="+filepath.Join(dir, "log"), more, b.dsn("yardstick"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return row{}, fmt.Errorf("pgbench (is it installed beside PostgreSQL's programs?): %w: %s", err, out)

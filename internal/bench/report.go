@@ -39,7 +39,8 @@ Rows at saturation are medians of several rounds; within a round pgbench at 64 c
 other, and ratios are taken within a round. "Connections" is a closed loop: each sends its next lead when the last one was answered. A
 rate is an open loop: leads come at random moments whether or not answers do, and times count from the moment a lead was due. CPU is user and
 system time for each lead: that of the servers, and that of all PostgreSQL processes. "Others' CPU" is the share of all cores that
-processes took which are no part of the bench: from some 10 % on, times say more about the neighbours than about Leadline.
+processes took which are no part of the bench: from some 10 % on, times say more about the neighbours than about Leadline. A bare INSERT at
+a rate is the floor: where it misses a bound for leads all by itself, the miss says nothing about Leadline.
 
 "Intake, dispatch held back" is the product's web server, handlers, keys and intake in a process that leaves out what comes after the
 commit. "Everything on" is the real binary with dispatch into pools with turns and a CRM that takes 80 ms; no console is open.
@@ -62,7 +63,7 @@ func (r *result) table() []row {
 		}
 	}
 	of(func(x round) row { return x.yardstick })
-	rows = append(rows, r.noop...)
+	rows = append(append(rows, r.bare...), r.noop...)
 	of(func(x round) row { return x.naive })
 	of(func(x round) row { return x.capture })
 	of(func(x round) row { return x.repeat })

@@ -35,6 +35,7 @@ type result struct {
 	host     host
 	plan     plan
 	rows     []row    // measured once, in the order of the table
+	bare     []row    // pgbench, by rate
 	noop     []row    // by rate; at saturation first
 	steady   []minute // by rate
 	rounds   []round
@@ -76,7 +77,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	return out, nil
 }
 
-// yardsticks are the rates of pgbench at few clients.
+// yardsticks are pgbench at few clients and at fixed rates.
 func (b *bench) yardsticks(ctx context.Context, out *result) error {
 	for _, clients := range []int{1, 16} {
 		r, err := b.pgbench(ctx, clients)
@@ -84,6 +85,13 @@ func (b *bench) yardsticks(ctx context.Context, out *result) error {
 			return err
 		}
 		out.rows = append(out.rows, r)
+	}
+	for _, rate := range b.plan.rates {
+		r, err := b.pgbenchAt(ctx, rate)
+		if err != nil {
+			return err
+		}
+		out.bare = append(out.bare, r)
 	}
 	return nil
 }
