@@ -74,12 +74,12 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		return nil, err
 	}
 	for _, slug := range waiting {
-		if p := table.Pool(slug); p != nil && w.ready(p) {
+		if p := table.Pool(slug); p != nil && routing.Ready(table, &w.World, p) {
 			d.ready = append(d.ready, slug)
 		}
 	}
 	for _, email := range named {
-		if who := w.reps[email]; who != nil && w.canTakeOffers(nil, who) == "" {
+		if w.Able(nil, email) == "" {
 			d.people = append(d.people, email)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
+	"leadline/internal/routing"
 )
 
 // eventRows collects events for one call of append_events.
@@ -76,7 +77,7 @@ func (t *task) events(rows *eventRows) error {
 		if t.away {
 			data["away"] = true
 		}
-		if err := rows.add(t.id, lead.EventOfferEnded, t.ended.pool, t.ended.repID, t.ended.attempt, data); err != nil {
+		if err := rows.add(t.id, lead.EventOfferEnded, t.ended.Pool, holder(t.ended), t.ended.Attempt, data); err != nil {
 			return err
 		}
 	}
@@ -97,7 +98,7 @@ func (t *task) events(rows *eventRows) error {
 	case t.to.offered():
 		kind = lead.EventPooled
 	}
-	if t.to.rung == rungLastResort {
+	if t.to.rung == routing.RungLastResort {
 		data["last_resort"] = true
 	}
 	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.number(), data)
@@ -113,4 +114,12 @@ func (s *Service) deliver(send *pgx.Batch, snap Snapshot, batch []*task, claimed
 		}
 	}
 	outbox.QueueInsert(send, s.Node, ids, hot, snap.Targets, claimed)
+}
+
+// holder is the rep of an exclusive offer, or nil.
+func holder(p routing.Past) *uuid.UUID {
+	if p.Rep == uuid.Nil {
+		return nil
+	}
+	return &p.Rep
 }

@@ -34,14 +34,14 @@ func countMisses(send *pgx.Batch, batch []*task) {
 	var ids []uuid.UUID
 	var counts []int32
 	for _, t := range batch {
-		if t.cause != causeTimeout || t.ended.repID == nil {
+		if t.cause != causeTimeout || t.ended.Rep == uuid.Nil {
 			continue
 		}
-		i, seen := at[*t.ended.repID]
+		i, seen := at[t.ended.Rep]
 		if !seen {
 			i = len(ids)
-			at[*t.ended.repID] = i
-			ids, counts = append(ids, *t.ended.repID), append(counts, 0)
+			at[t.ended.Rep] = i
+			ids, counts = append(ids, t.ended.Rep), append(counts, 0)
 		}
 		counts[i]++
 	}
@@ -54,7 +54,7 @@ func countMisses(send *pgx.Batch, batch []*task) {
 		var away bool
 		_, err := pgx.ForEachRow(rows, []any{&id, &missed, &away}, func() error {
 			for _, t := range batch {
-				if t.cause == causeTimeout && t.ended.repID != nil && *t.ended.repID == id {
+				if t.cause == causeTimeout && t.ended.Rep == id {
 					t.missed, t.away = missed, away
 				}
 			}

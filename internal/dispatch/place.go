@@ -68,20 +68,12 @@ func decide(table *routing.Table, batch []*task) (err error) {
 		if !t.decided {
 			t.decision = table.Decide(t.facts, t.facts.AcceptedAt)
 		}
-		t.first = home(table, t)
+		t.first = table.Home(t.decision, t.facts)
 		if last, ok := t.last(); ok && t.endState != "" {
 			t.ended = last
 		}
 	}
 	return nil
-}
-
-// home is the pool that a lead belongs to: the one decided on, or what the rules say today if that pool is no more.
-func home(table *routing.Table, t *task) *routing.Pool {
-	if p := table.Pool(t.decision.Pool); p != nil {
-		return p
-	}
-	return table.Pool(table.Decide(t.facts, t.facts.AcceptedAt).Pool)
 }
 
 const endSQL = `

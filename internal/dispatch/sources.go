@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/rep"
+	"leadline/internal/routing"
 )
 
 // batchSize bounds one dispatch transaction.
@@ -61,7 +62,7 @@ func (s *Service) dueOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 		var kind string
 		t, err := scanTask(row, &kind)
 		t.cause, t.endState, t.reason = causeTimeout, stateTimedOut, "not answered in time"
-		if kind == rungPool.kind() {
+		if kind == routing.RungPool.Kind() {
 			t.reason = "nobody in the pool took it in time"
 		}
 		return t, err

@@ -44,12 +44,12 @@ type task struct {
 
 	// From loadHistory, for leads that had a decision before.
 	decided bool
-	history []past // oldest first
+	history []routing.Past // oldest first
 
 	decision routing.Decision
 	first    *routing.Pool        // where it belongs; nil: no configured pool
 	trace    []routing.Considered // of the first decision
-	ended    past                 // the offer that ended now, when endState is set
+	ended    routing.Past         // the offer that ended now, when endState is set
 	missed   int                  // the rep's misses in a row after this one
 	away     bool                 // the rep was set away for it
 	to       *placement           // nil: its place does not change
@@ -57,21 +57,12 @@ type task struct {
 
 func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }
 
-// past is an earlier offer of a lead.
-type past struct {
-	attempt int
-	rung    rung
-	pool    string
-	repID   *uuid.UUID
-	state   string
-}
-
 // placement is where a task goes: an offer, or the waiting queue of a pool.
 type placement struct {
 	stage    lead.Stage
 	pool     string
-	rung     rung       // only when offered
-	repID    *uuid.UUID // only for an exclusive offer
+	rung     routing.Rung // only when offered
+	repID    *uuid.UUID   // only for an exclusive offer
 	terms    time.Duration
 	deadline *time.Time // on the database's clock; nil: it does not end by itself
 }
@@ -120,7 +111,7 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		id      uuid.UUID
 		d       routing.Decision
 		attempt *int
-		step    *rung
+		step    *routing.Rung
 		pool    *string
 		repID   *uuid.UUID
 		state   *string
@@ -129,10 +120,9 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		t := byID[id]
 		t.decided, t.decision = true, d
 		if attempt != nil {
-			p := past{attempt: *attempt, rung: *step, pool: *pool, state: *state}
+			p := routing.Past{Attempt: *attempt, Rung: *step, Pool: *pool, State: *state}
 			if repID != nil {
-				holder := *repID
-				p.repID = &holder
+				p.Rep = *repID
 			}
 			t.history = append(t.history, p)
 		}
@@ -145,21 +135,11 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 }
 
 // last gives the newest offer; ok is false when there was none.
-func (t *task) last() (past, bool) {
+func (t *task) last() (routing.Past, bool) {
 	if len(t.history) == 0 {
-		return past{}, false
+		return routing.Past{}, false
 	}
 	return t.history[len(t.history)-1], true
-}
-
-// offeredTo tells whether this lead was offered to a rep before.
-func (t *task) offeredTo(id uuid.UUID) bool {
-	for _, p := range t.history {
-		if p.repID != nil && *p.repID == id {
-			return true
-		}
-	}
-	return false
 }
 
 // number is that of the newest offer once the task has its place.

@@ -17,23 +17,15 @@ import (
 
 // world is what one transaction knows of pools and reps. Allocations change it as they are made.
 type world struct {
+	routing.World
 	table *routing.Table
-	now   time.Time // the database's clock
-	pools map[string]*poolState
-	reps  map[string]*person // by e-mail
+	rows  map[string]*poolRow
 }
 
-// person is a rep with what counts towards limits.
-type person struct {
-	rep.Rep
-	open, today int
-}
-
-// poolState is a pool's row: credits and turns of members, and of former ones, so that who comes back keeps the ledger.
-type poolState struct {
+// poolRow is a pool's row: credits and turns of members, and of former ones, so that who comes back keeps the ledger.
+type poolRow struct {
 	pool    *routing.Pool
-	cands   []routing.Candidate // same order as pool.Members
-	members []uuid.UUID         // as stored
+	members []uuid.UUID // as stored
 	credits []float64
 	lastAt  []*time.Time
 	dirty   bool
@@ -54,7 +46,7 @@ func (v *involved) add(table *routing.Table, first *routing.Pool) {
 	if first == nil || v.pools[first.Slug] != nil {
 		return
 	}
-	for _, p := range chain(table, first) {
+	for _, p := range table.Chain(first) {
 		if v.pools[p.Slug] != nil {
 			continue
 		}
@@ -75,7 +67,7 @@ func (v *involved) person(email string, counted bool) {
 // turns lists the pools in which turns may be allocated, in the order in which they are locked.
 func (v *involved) turns() (slugs []string) {
 	for _, slug := range slices.Sorted(maps.Keys(v.pools)) {
-		if takesTurns(v.pools[slug]) {
+		if v.pools[slug].TakesTurns() {
 			slugs = append(slugs, slug)
 		}
 	}
@@ -84,7 +76,7 @@ func (v *involved) turns() (slugs []string) {
 
 // lockPools queues what locks and reads the rows of all pools in which turns may be allocated.
 func (w *world) lockPools(send *pgx.Batch, v *involved) {
-	w.pools = map[string]*poolState{}
+	w.rows = map[string]*poolRow{}
 	slugs := v.turns()
 	if len(slugs) == 0 {
 		return
@@ -92,12 +84,12 @@ func (w *world) lockPools(send *pgx.Batch, v *involved) {
 	send.Queue(`SELECT pool, members, credits, last_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`, slugs).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var slug string
-			st := &poolState{}
+			st := &poolRow{}
 			if err := rows.Scan(&slug, &st.members, &st.credits, &st.lastAt); err != nil {
 				return fmt.Errorf("lock pools: %w", err)
 			}
 			st.pool = v.pools[slug]
-			w.pools[slug] = st
+			w.rows[slug] = st
 		}
 		return rows.Err()
 	})
@@ -107,7 +99,7 @@ func (w *world) lockPools(send *pgx.Batch, v *involved) {
 // been given to in between.
 func (w *world) addPools(ctx context.Context, db session, v *involved) error {
 	slugs := v.turns()
-	if len(w.pools) == len(slugs) {
+	if len(w.rows) == len(slugs) {
 		return nil
 	}
 	// Sorted, so that two processes that meet a new pool for the first time do not deadlock over it.
@@ -129,26 +121,25 @@ FROM rep r WHERE r.email = ANY($1)`
 // is seen.
 func (w *world) readReps(send *pgx.Batch, v *involved) {
 	emails := slices.Sorted(maps.Keys(v.counted))
-	w.reps = make(map[string]*person, len(emails))
-	send.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.now) })
+	w.People = make(map[string]*routing.Person, len(emails))
+	send.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&w.Now) })
 	send.Queue(repsSQL, emails).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			p := &person{}
+			p := &routing.Person{}
 			if err := rows.Scan(&p.ID, &p.Email, &p.Name, &p.Team, &p.Timezone, &p.Hours, &p.Active, &p.Presence, &p.PresenceBy,
 				&p.PresenceReason, &p.PresenceAt, &p.ReachableAt, &p.Missed); err != nil {
 				return fmt.Errorf("read reps: %w", err)
 			}
-			w.reps[p.Email] = p
+			w.People[p.Email] = p
 		}
 		return rows.Err()
 	})
 }
 
-// seat gives every pool involved its candidates, once reps were read; pools without turns have no row, and those not locked an
-// empty one.
+// seat counts what limits look at, once reps were read, and gives every pool involved its members' turns.
 func (w *world) seat(ctx context.Context, db session, v *involved) error {
-	var counted []*person
-	for email, p := range w.reps {
+	var counted []*routing.Person
+	for email, p := range w.People {
 		if v.counted[email] {
 			counted = append(counted, p)
 		}
@@ -156,14 +147,9 @@ func (w *world) seat(ctx context.Context, db session, v *involved) error {
 	if err := w.count(ctx, db, counted); err != nil {
 		return err
 	}
-	if w.pools == nil {
-		w.pools = make(map[string]*poolState, len(v.pools))
-	}
-	for slug, pool := range v.pools {
-		if w.pools[slug] == nil {
-			w.pools[slug] = &poolState{pool: pool}
-		}
-		w.pools[slug].seat(w)
+	w.Turns = make(map[string][]routing.Turn, len(w.rows))
+	for slug, row := range w.rows {
+		w.Turns[slug] = row.turns(w)
 	}
 	return nil
 }
@@ -176,15 +162,15 @@ SELECT t.id,
 FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, midnight)`
 
 // count fills in what limits look at. Midnight is computed here: a zone that the database does not know must not stop dispatch.
-func (w *world) count(ctx context.Context, db session, people []*person) error {
+func (w *world) count(ctx context.Context, db session, people []*routing.Person) error {
 	if len(people) == 0 {
 		return nil
 	}
 	ids := make([]uuid.UUID, len(people))
 	midnights := make([]time.Time, len(people))
-	byID := make(map[uuid.UUID]*person, len(people))
+	byID := make(map[uuid.UUID]*routing.Person, len(people))
 	for i, p := range people {
-		ids[i], midnights[i], byID[p.ID] = p.ID, midnight(w.now, p.Timezone), p
+		ids[i], midnights[i], byID[p.ID] = p.ID, midnight(w.Now, p.Timezone), p
 	}
 	rows, err := db.Query(ctx, countSQL, ids, midnights)
 	if err != nil {
@@ -193,7 +179,7 @@ func (w *world) count(ctx context.Context, db session, people []*person) error {
 	var id uuid.UUID
 	var offers, held, today int
 	_, err = pgx.ForEachRow(rows, []any{&id, &offers, &held, &today}, func() error {
-		byID[id].open, byID[id].today = offers+held, offers+today
+		byID[id].Open, byID[id].Today = offers+held, offers+today
 		return nil
 	})
 	if err != nil {
@@ -211,55 +197,48 @@ func midnight(now time.Time, zone string) time.Time {
 	return time.Date(y, m, d, 0, 0, 0, 0, place)
 }
 
-// seat makes the pool's candidates from its row. A credit that is no number marks who is new: routing lets them join.
-func (st *poolState) seat(w *world) {
-	st.cands = make([]routing.Candidate, len(st.pool.Members))
+// turns are those of the pool's members, from its row.
+func (st *poolRow) turns(w *world) []routing.Turn {
+	turns := make([]routing.Turn, len(st.pool.Members))
 	for i, m := range st.pool.Members {
-		who := w.reps[m.Rep]
+		who := w.People[m.Rep]
 		if who == nil {
-			st.cands[i].Rep.Email = m.Rep // in the configuration but not among the reps: never eligible
 			continue
 		}
-		c := routing.Candidate{RepID: who.ID, Rep: who.Rep, Credit: math.NaN()}
-		if at := slices.Index(st.members, who.ID); at >= 0 {
-			c.Credit = st.credits[at]
-			if st.lastAt[at] != nil {
-				c.LastAt = *st.lastAt[at]
-			}
+		at := slices.Index(st.members, who.ID)
+		if at < 0 {
+			continue
 		}
-		st.cands[i] = c
-	}
-}
-
-// refresh brings what counts for one lead up to date: earlier allocations of this transaction, also from other pools. A nil
-// task stands for a lead that nobody was offered yet.
-func (st *poolState) refresh(w *world, t *task) {
-	for i := range st.cands {
-		c := &st.cands[i]
-		if who := w.reps[st.pool.Members[i].Rep]; who != nil {
-			c.Open, c.Today = who.open, who.today
-			c.Offered = t != nil && t.offeredTo(who.ID)
+		if credit := st.credits[at]; !math.IsNaN(credit) { // no number: only strategies without credits gave turns so far
+			turns[i].Credit, turns[i].Joined = credit, true
+		}
+		if st.lastAt[at] != nil {
+			turns[i].LastAt = *st.lastAt[at]
 		}
 	}
+	return turns
 }
 
-// store writes credits back. Rows of former members stay as they are.
-func (st *poolState) store(batch *pgx.Batch) {
-	for i := range st.cands {
-		c := &st.cands[i]
-		if c.RepID == uuid.Nil || math.IsNaN(c.Credit) && c.LastAt.IsZero() {
+// store writes turns back. Rows of former members stay as they are.
+func (st *poolRow) store(send *pgx.Batch, turns []routing.Turn, w *world) {
+	for i, m := range st.pool.Members {
+		who, turn := w.People[m.Rep], turns[i]
+		if who == nil || !turn.Joined && turn.LastAt.IsZero() {
 			continue // unknown, or had no part in any turn yet
 		}
-		at := slices.Index(st.members, c.RepID)
+		at := slices.Index(st.members, who.ID)
 		if at < 0 {
 			at = len(st.members)
-			st.members, st.credits, st.lastAt = append(st.members, c.RepID), append(st.credits, 0), append(st.lastAt, nil)
+			st.members, st.credits, st.lastAt = append(st.members, who.ID), append(st.credits, 0), append(st.lastAt, nil)
 		}
-		st.credits[at] = c.Credit
-		if !c.LastAt.IsZero() {
-			last := c.LastAt
+		st.credits[at] = turn.Credit
+		if !turn.Joined {
+			st.credits[at] = math.NaN()
+		}
+		if !turn.LastAt.IsZero() {
+			last := turn.LastAt
 			st.lastAt[at] = &last
 		}
 	}
-	batch.Queue(`UPDATE pool_state SET members = $2, credits = $3, last_at = $4 WHERE pool = $1`, st.pool.Slug, st.members, st.credits, st.lastAt)
+	send.Queue(`UPDATE pool_state SET members = $2, credits = $3, last_at = $4 WHERE pool = $1`, st.pool.Slug, st.members, st.credits, st.lastAt)
 }

@@ -83,7 +83,7 @@ func (t *task) routed() bool { return !t.decided && t.to != nil && t.to.pool != 
 
 func (c *columns) offer(t *task) {
 	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.number())) //nolint:gosec // number of an offer
-	c.kind, c.rung = append(c.kind, t.to.rung.kind()), append(c.rung, string(t.to.rung))
+	c.kind, c.rung = append(c.kind, t.to.rung.Kind()), append(c.rung, string(t.to.rung))
 	c.inPool, c.rep, c.cause = append(c.inPool, t.to.pool), append(c.rep, t.to.repID), append(c.cause, t.cause)
 	c.deadline = append(c.deadline, t.to.deadline)
 }
@@ -118,9 +118,9 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 	}
 	send.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
 		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline)
-	for _, st := range w.pools {
+	for _, st := range w.rows {
 		if st.dirty {
-			st.store(send)
+			st.store(send, w.Turns[st.pool.Slug], w)
 		}
 	}
 	s.deliver(send, snap, batch, &e.claimed)
@@ -139,7 +139,7 @@ func (w *world) setDeadlines(batch []*task, e *effects) {
 		if t.to == nil || !t.to.offered() || t.to.terms <= 0 {
 			continue
 		}
-		at := w.now.Add(t.to.terms)
+		at := w.Now.Add(t.to.terms)
 		t.to.deadline = &at
 		if e.nearest == 0 || t.to.terms < e.nearest {
 			e.nearest = t.to.terms

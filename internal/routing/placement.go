@@ -1,0 +1,262 @@
+package routing
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Case is one lead that needs a place: what it is, and how far it has come.
+type Case struct {
+	Facts     Facts
+	Decided   *Decision // taken before; nil: now
+	New       bool      // it had no place yet
+	Waits     bool      // it is in the waiting queue of Pool
+	Withdrawn bool      // its offer was taken back, through no fault of the rep's answer
+	Pool      string    // where it is now
+	Past      []Past    // earlier offers, oldest first
+	Attempt   int       // the number of the newest of them
+}
+
+// Past is an earlier offer of a lead.
+type Past struct {
+	Attempt int       `json:"attempt"`
+	Rung    Rung      `json:"rung"`
+	Pool    string    `json:"pool"`
+	Rep     uuid.UUID `json:"rep,omitzero"` // zero: to a whole pool
+	State   string    `json:"state"`
+}
+
+func (c Case) last() (Past, bool) {
+	if len(c.Past) == 0 {
+		return Past{}, false
+	}
+	return c.Past[len(c.Past)-1], true
+}
+
+// had tells whether the lead was offered to a rep before.
+func (c Case) had(id uuid.UUID) bool {
+	for _, p := range c.Past {
+		if p.Rep == id {
+			return true
+		}
+	}
+	return false
+}
+
+// Placement is where a lead goes: an offer, or the waiting queue of a pool.
+type Placement struct {
+	Waiting bool
+	Pool    string // empty: no pool is known for it, which is an alarm
+	Rung    Rung   // of an offer
+	Rep     *Person
+	Terms   time.Duration // how long an offer stands; 0: until somebody takes it
+}
+
+// Outcome is what Place found.
+type Outcome struct {
+	Decision   Decision
+	Home       string       // slug of the pool the lead belongs to; empty: none
+	Place      *Placement   // nil: it stays where it is
+	Considered []Considered // everybody who was looked at, in order
+	Overflowed bool         // the place is in another pool than the lead's own and than where it was
+}
+
+// Place is the whole decision for one lead: by the rules unless that was decided before, then up the ladder to the first step that
+// somebody can take. It reads nothing but its arguments and gives the same answer for the same ones. w is changed by what
+// is given away, so that the next lead sees it.
+//
+// Live dispatch, simulation, comparison with history and replay all call this; there is no second implementation.
+func Place(t *Table, w *World, c Case) Outcome {
+	out := Outcome{}
+	if c.Decided != nil {
+		out.Decision = *c.Decided
+	} else {
+		out.Decision = t.Decide(c.Facts, w.Now)
+	}
+	home := t.Home(out.Decision, c.Facts)
+	if home == nil {
+		out.wait(c, "")
+		return out
+	}
+	out.Home = home.Slug
+	if c.Attempt < home.Offer.Attempts {
+		for _, s := range remaining(t.ladder(home, out.Decision.Rep), c) {
+			if out.Place = out.try(t, w, c, s); out.Place != nil {
+				out.Overflowed = out.Place.Pool != home.Slug && out.Place.Pool != c.Pool
+				return out
+			}
+		}
+	}
+	out.wait(c, home.Slug)
+	return out
+}
+
+// Home is the pool that a lead belongs to: the one decided on, or what the rules say today if that pool is no more.
+func (t *Table) Home(d Decision, f Facts) *Pool {
+	if p := t.Pool(d.Pool); p != nil {
+		return p
+	}
+	return t.Pool(t.Decide(f, f.AcceptedAt).Pool)
+}
+
+func (o *Outcome) wait(c Case, pool string) {
+	if !c.Waits || c.Pool != pool {
+		o.Place = &Placement{Waiting: true, Pool: pool}
+	}
+}
+
+// try gives the offer of one step, or nil when nobody can take it now.
+func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
+	switch s.rung {
+	case RungPerson:
+		return o.tryOne(w, s, w.offersTo)
+	case RungLastResort:
+		return o.tryOne(w, s, w.callsUpon)
+	case RungTurn:
+		return o.tryTurn(w, c, s)
+	case RungPool:
+		return o.tryPool(t, w, c, s)
+	}
+	return nil
+}
+
+func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) string) *Placement {
+	who := w.People[s.rep]
+	if who == nil {
+		o.explain(s, []Verdict{{Rep: s.rep, Outcome: Skipped, Reason: "no such rep"}})
+		return nil
+	}
+	if reason := able(s.pool, who); reason != "" {
+		o.explain(s, []Verdict{{Rep: s.rep, Outcome: Skipped, Reason: reason}})
+		return nil
+	}
+	reason := "named by the rule"
+	if s.rung == RungLastResort {
+		reason = "last resort"
+	}
+	o.explain(s, []Verdict{{Rep: s.rep, Outcome: Chosen, Reason: reason}})
+	return who.take(s)
+}
+
+func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
+	cands := w.candidates(s.pool, c.had)
+	winner, verdicts := Allocate(s.pool, cands, w.Now)
+	if winner < 0 && c.Waits {
+		cands = w.candidates(s.pool, nil) // everybody here has had it: whoever is back may have it again
+		winner, verdicts = Allocate(s.pool, cands, w.Now)
+	}
+	o.explain(s, verdicts)
+	if winner < 0 {
+		return nil
+	}
+	w.keep(s.pool, cands)
+	return w.People[s.pool.Members[winner].Rep].take(s)
+}
+
+// take gives a rep an exclusive offer.
+func (p *Person) take(s step) *Placement {
+	p.Open++
+	p.Today++
+	return &Placement{Pool: s.pool.Slug, Rung: s.rung, Rep: p, Terms: s.pool.Offer.Exclusive}
+}
+
+// tryPool opens a lead to everybody in a pool. In a pool without turns it may stay open for good if there is nowhere else to go.
+func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
+	offer := &Placement{Pool: s.pool.Slug, Rung: s.rung, Terms: s.pool.Offer.Pool}
+	open := s.pool.Hours.Open(w.Now)
+	if !s.pool.TakesTurns() {
+		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.had), w.Now)
+		o.explain(s, verdicts)
+		if open && t.Pool(s.pool.Overflow) == nil {
+			offer.Terms = 0
+			return offer
+		}
+	}
+	if !open || !w.someoneIn(s.pool) {
+		return nil
+	}
+	return offer
+}
+
+// someoneIn tells whether any member would see an offer to the whole pool and may take it.
+func (w *World) someoneIn(p *Pool) bool {
+	for _, c := range w.candidates(p, nil) {
+		if ok, _ := EligibleInPool(p, c, w.Now); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Able says why a person cannot get an offer by name from a pool; empty: can. p may be nil, which knows no limits.
+func (w *World) Able(p *Pool, email string) string {
+	who := w.People[email]
+	if who == nil {
+		return "no such rep"
+	}
+	return w.offersTo(p, who)
+}
+
+func (w *World) offersTo(in *Pool, p *Person) string {
+	if ok, reason := Eligible(in, Candidate{RepID: p.ID, Rep: p.Rep, Open: p.Open, Today: p.Today}, w.Now); !ok {
+		return reason
+	}
+	return ""
+}
+
+// callsUpon is offersTo for the last resort, whose working hours and limits do not count.
+func (w *World) callsUpon(_ *Pool, p *Person) string {
+	switch {
+	case !p.Active:
+		return "not active"
+	case !p.TakesFromPool():
+		return "presence is " + string(p.Presence)
+	case !p.Reachable(w.Now):
+		return "not reachable"
+	}
+	return ""
+}
+
+// explain adds to the trace; the pool is named where it is not the one that the rule names.
+func (o *Outcome) explain(s step, verdicts []Verdict) {
+	elsewhere := ""
+	if s.pool.Slug != o.Decision.Pool {
+		elsewhere = s.pool.Slug
+	}
+	for _, v := range verdicts {
+		o.Considered = append(o.Considered, Considered{Verdict: v, Pool: elsewhere})
+	}
+}
+
+// Ready tells whether leads that wait in a pool could be offered to somebody now. That only some rep in focus is there counts
+// for nothing: the queue is open to them already.
+func Ready(t *Table, w *World, first *Pool) bool {
+	for _, s := range t.ladder(first, "") {
+		switch {
+		case s.rung == RungLastResort:
+			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who) == "" {
+				return true
+			}
+		case !s.pool.Hours.Open(w.Now):
+		case s.rung == RungTurn:
+			if w.anyTurn(s.pool) {
+				return true
+			}
+		case !s.pool.TakesTurns():
+			if t.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *World) anyTurn(p *Pool) bool {
+	for _, c := range w.candidates(p, nil) {
+		if ok, _ := Eligible(p, c, w.Now); ok {
+			return true
+		}
+	}
+	return false
+}
