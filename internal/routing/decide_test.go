@@ -281,20 +281,3 @@ func FuzzDecide_AnyFactsFindAPool(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDecide(b *testing.B) {
-	r := random{rand.New(rand.NewPCG(7, 8))}
-	for _, n := range []int{10, 300, 3000} {
-		rules := usable(r.rules(n))
-		table, _ := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), rules, world, partners)
-		facts := make([]routing.Facts, 64)
-		for i := range facts {
-			facts[i] = r.facts()
-		}
-		b.Run(fmt.Sprintf("%d rules", len(rules)), func(b *testing.B) {
-			for i := range b.N {
-				table.Decide(facts[i%len(facts)], start)
-			}
-		})
-	}
-}
