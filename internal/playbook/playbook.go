@@ -11,6 +11,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,6 +30,7 @@ type Config struct {
 	Pools       []*routing.Pool
 	Territories []routing.Territory
 	Rules       []routing.Rule
+	Sets        []routing.Set
 	Lists       []routing.List
 	Tests       []Test
 	Connections []Connection
@@ -35,6 +38,9 @@ type Config struct {
 
 	doc document
 	at  map[string]position
+
+	once sync.Once
+	made compiled
 }
 
 // Team is people who work together.
@@ -48,6 +54,7 @@ type Team struct {
 type Test struct {
 	Name   string
 	Form   string
+	At     time.Time // when it comes; zero: any ordinary day
 	Lead   lead.Raw
 	Expect Expectation
 }
@@ -104,9 +111,34 @@ func ParseFiles(files []File) (*Config, []Problem) {
 // Canonical is the configuration without reps in its one written form: fixed order of sections and keys, no comments, no values
 // that equal a default. Within a section the order stays as written. Parsing it gives the same Config again.
 func (c *Config) Canonical() []byte {
-	doc := c.doc
-	doc.Reps = nil
-	return encode(doc)
+	return c.compiled().canonical
+}
+
+// Table compiles the rules as those of a version, and tells what is wrong with them; with an error the Table is nil. It is compiled once
+// however often it is asked for.
+func (c *Config) Table(version int64) (*routing.Table, []routing.Problem) {
+	made := c.compiled()
+	if made.table == nil {
+		return nil, made.problems
+	}
+	return made.table.At(version), made.problems
+}
+
+// compiled is what is made of a Config when it is first asked for.
+type compiled struct {
+	table     *routing.Table // nil: there are errors
+	problems  []routing.Problem
+	canonical []byte
+}
+
+func (c *Config) compiled() *compiled {
+	c.once.Do(func() {
+		c.made.table, c.made.problems = routing.Compile(0, c.Pools, c.Rules, c.Territories, c.Lists, c.Sets...)
+		doc := c.doc
+		doc.Reps = nil
+		c.made.canonical = encode(doc)
+	})
+	return &c.made
 }
 
 func encode(doc document) []byte {

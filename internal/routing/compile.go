@@ -224,10 +224,14 @@ func (c *compiler) compared(rule, field string, dim int, text string) string {
 
 // leaveOut makes what a rule excepts comparable.
 func (c *compiler) leaveOut(cr *compiledRule) {
-	if cr.Except.empty() {
+	if cr.Except == nil {
 		return
 	}
-	except := c.expand(cr.Name, "except", cr.Except)
+	if cr.Except.empty() {
+		c.fail("rules", cr.Name, "except", "empty", "remove it, or write what it leaves out", "rule %q leaves out every lead", cr.Name)
+		return
+	}
+	except := c.expand(cr.Name, "except", *cr.Except)
 	shared := c.row(cr.Name, "except", &except)
 	cr.except = &tree{}
 	anyTime := &compiledRule{}

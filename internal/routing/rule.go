@@ -39,14 +39,14 @@ type Rule struct {
 	Priority int    // decides between rules that are equally specific; higher wins
 	When     Condition
 	Any      []Condition // beside When one of these must be fulfilled; none: nothing more is asked
-	Except   Condition   // leads that fulfil it are left out; empty: none
+	Except   *Condition  // leads that fulfil it are left out; nil: none
 	From     time.Time   // when the rule begins to count; zero: at once
 	Until    time.Time   // from when on it no longer does; zero: never
 	Then     Target
 }
 
 // conditional tells whether there is any lead that the rule does not match while it is in force.
-func (r Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || !r.Except.empty() }
+func (r *Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || r.Except != nil }
 
 // Condition is an AND over dimensions; within one dimension any of the values will do. An empty dimension is no condition.
 type Condition struct {
@@ -95,7 +95,7 @@ func (w *Condition) parts() [13]part {
 }
 
 // empty tells whether the condition asks for nothing, so that every lead fulfils it.
-func (w Condition) empty() bool {
+func (w *Condition) empty() bool {
 	for _, p := range w.parts() {
 		if len(*p.values) > 0 {
 			return false

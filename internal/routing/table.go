@@ -76,10 +76,25 @@ func (t *Table) Decide(f Facts, now time.Time) Decision {
 		return Decision{}
 	}
 	var buf [32]*variant
-	matched := buf[:0]
-	p := t.probe(f, now)
+	return t.decision(t.matching(t.probe(f, now), buf[:0]))
+}
+
+// Without is Decide as if one rule were not there. Where no rule is left the Decision is empty.
+func (t *Table) Without(rule string, f Facts, now time.Time) Decision {
+	return t.decision(slices.DeleteFunc(t.matching(t.probe(f, now), nil), func(v *variant) bool { return v.rule.Name == rule }))
+}
+
+// matching appends the variants that a lead fulfils.
+func (t *Table) matching(p *probe, out []*variant) []*variant {
 	for rank := len(t.bands) - 1; rank >= 0; rank-- {
-		matched = t.bands[rank].collect(p, matched)
+		out = t.bands[rank].collect(p, out)
+	}
+	return out
+}
+
+func (t *Table) decision(matched []*variant) Decision {
+	if len(matched) == 0 {
+		return Decision{}
 	}
 	best := matched[0]
 	for _, v := range matched[1:] {

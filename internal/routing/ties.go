@@ -86,7 +86,7 @@ func (t *ties) disagree(a, b *variant) bool {
 		return false
 	}
 	for dim := range dims {
-		if (a.rest|b.rest).has(dim) && !t.meet(dim, a.row.values[dim], b.row.values[dim]) {
+		if (a.rest | b.rest).has(dim) && !t.meet(dim, a.row.values[dim], b.row.values[dim]) {
 			return false
 		}
 	}

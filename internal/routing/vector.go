@@ -96,7 +96,9 @@ func (r *compiledRule) meets(s *compiledRule) bool {
 	return (r.Until.IsZero() || s.From.IsZero() || s.From.Before(r.Until)) && (s.Until.IsZero() || r.From.IsZero() || r.From.Before(s.Until))
 }
 
-func (r *compiledRule) sameTarget(s *compiledRule) bool { return r.pool == s.pool && r.Then.Rep == s.Then.Rep }
+func (r *compiledRule) sameTarget(s *compiledRule) bool {
+	return r.pool == s.pool && r.Then.Rep == s.Then.Rep
+}
 
 // beats orders variants of different rules; lost names what decided, in the words of a trace.
 func (v *variant) beats(w *variant) (order int, lost string) {
