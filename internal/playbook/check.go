@@ -101,10 +101,17 @@ func (c *checker) references() {
 	for _, t := range c.cfg.Teams {
 		teams = append(teams, t.Slug)
 	}
-	for i, r := range c.cfg.Rules {
-		for _, form := range r.When.Form {
+	c.cfg.eachCondition(func(rule, path string, w *routing.Condition) {
+		for _, form := range w.Form {
 			if !slices.Contains(forms, form) {
-				c.fail(fmt.Sprintf("rules[%d].when.form", i), "unknown", meant(form, forms), "rule %q: there is no form %q", r.Name, form)
+				c.fail(path+".form", "unknown", meant(form, forms), "rule %q: there is no form %q", rule, form)
+			}
+		}
+	})
+	for i, s := range c.cfg.Sets {
+		for _, value := range s.Values {
+			if s.Dimension == "form" && !slices.Contains(forms, value) {
+				c.fail(fmt.Sprintf("sets[%d].values", i), "unknown", meant(value, forms), "set %q: there is no form %q", s.Slug, value)
 			}
 		}
 	}
@@ -163,12 +170,7 @@ func (c *Config) namedReps() []namedRep {
 	return all
 }
 
-func meant(name string, known []string) string {
-	if near := routing.Nearest(name, slices.Clone(known)); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
-}
+func meant(name string, known []string) string { return routing.Closest(name, slices.Clone(known)) }
 
 // coverStep is how finely hours are compared.
 const coverStep = 15 * time.Minute

@@ -34,11 +34,26 @@ func (c *checker) products() {
 	for _, product := range offered {
 		known[product] = true
 	}
-	for i, r := range c.cfg.Rules {
-		for _, product := range r.When.Product {
+	c.cfg.eachCondition(func(rule, path string, w *routing.Condition) {
+		for _, product := range w.Product {
 			if !known[strings.ToLower(product)] {
-				c.warn(fmt.Sprintf("rules[%d].when.product", i), "unknown_product", meant(strings.ToLower(product), offered), "rule %q: no form offers the product %q", r.Name, product)
+				c.warn(path+".product", "unknown_product", meant(strings.ToLower(product), offered), "rule %q: no form offers the product %q", rule, product)
 			}
+		}
+	})
+}
+
+// eachCondition visits everything that rules ask for.
+func (c *Config) eachCondition(visit func(rule, path string, w *routing.Condition)) {
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		path := fmt.Sprintf("rules[%d]", i)
+		visit(r.Name, path+".when", &r.When)
+		for j := range r.Any {
+			visit(r.Name, fmt.Sprintf("%s.any[%d]", path, j), &r.Any[j])
+		}
+		if r.Except != nil {
+			visit(r.Name, path+".except", r.Except)
 		}
 	}
 }

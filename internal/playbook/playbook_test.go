@@ -20,6 +20,7 @@ import (
 const sales = `# our sales
 rules:
   - {name: Everything else, band: default, when: {}, then: {pool: global}}   # last
+  - {name: Poland, when: {country: PL}, then: {pool: global}}
   - name: DACH demos
     then: {pool: dach}
     when: {form: demo, territory: dach}
@@ -118,7 +119,7 @@ func TestParse_ReadsWhatTheContractSays(t *testing.T) {
 		p.FirstTouch != 2*time.Minute || p.Calendar != routing.RepHours || p.Hours.String() != "Mon-Fri 09:00-17:00" {
 		t.Errorf("pool: %+v", p)
 	}
-	if got := cfg.Rules[3].When.Country; !slices.Equal(got, []string{"NO", "SE"}) {
+	if got := cfg.Rules[4].When.Country; !slices.Equal(got, []string{"NO", "SE"}) {
 		t.Errorf("countries: %v", got)
 	}
 	if c := cfg.Clients; len(c) != 2 || !slices.Equal(c[0].Keys, []string{"secret:partner", "env:PARTNER_NEXT"}) || c[0].Limit != (lead.Rate{Events: 600, Per: time.Minute}) || len(c[1].Forms) != 2 || c[1].Limit.Events != 0 {

@@ -138,7 +138,7 @@ func (c *compiler) addRule(r Rule) *compiledRule {
 	case r.Then.Pool == "" && r.Then.Rep == "":
 		c.fail("rules", r.Name, "then", "no_target", "add then: {pool: SLUG}", "rule %q does not say where leads go", r.Name)
 	case r.Then.Pool != "" && c.table.pools[r.Then.Pool] == nil:
-		c.fail("rules", r.Name, "then.pool", "unknown", closest(r.Then.Pool, slices.Collect(maps.Keys(c.table.pools))), "rule %q: there is no pool %q", r.Name, r.Then.Pool)
+		c.fail("rules", r.Name, "then.pool", "unknown", Closest(r.Then.Pool, slices.Collect(maps.Keys(c.table.pools))), "rule %q: there is no pool %q", r.Name, r.Then.Pool)
 	}
 	for i, way := range c.ways(r) {
 		field := "when"
@@ -206,7 +206,7 @@ func (c *compiler) compared(rule, field string, dim int, text string) string {
 	switch dim {
 	case dimDomainList:
 		if _, known := c.knownLists[text]; !known {
-			c.fail("rules", rule, field, "unknown", closest(text, slices.Collect(maps.Keys(c.knownLists))), "rule %q: there is no list %q", rule, text)
+			c.fail("rules", rule, field, "unknown", Closest(text, slices.Collect(maps.Keys(c.knownLists))), "rule %q: there is no list %q", rule, text)
 		}
 		return text
 	case dimDomain:
@@ -240,7 +240,7 @@ func (c *compiler) leaveOut(cr *compiledRule) {
 		for dim, value := range g.vec {
 			v.vec[dim] += value
 		}
-		cr.except.add(v, nil, v.asks(), nil)
+		cr.except.add(v, nil, v.filed(), nil)
 	}
 }
 
@@ -275,7 +275,7 @@ func (c *compiler) plant() {
 		if except := v.rule.except; except != nil {
 			leavesOut = func(way []hop) bool { return except.matches(c.table.on(way)) }
 		}
-		filed := c.table.bands[v.rule.rank].add(v, make([]hop, 0, dims), v.asks(), leavesOut)
+		filed := c.table.bands[v.rule.rank].add(v, make([]hop, 0, dims), v.filed(), leavesOut)
 		if c.rows += filed; c.rows > maxRows {
 			c.tooLarge()
 			return

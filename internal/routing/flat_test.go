@@ -103,7 +103,7 @@ func BenchmarkCompile(b *testing.B) {
 		b.Run(fmt.Sprintf("%d rules", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for range b.N {
-				if table, problems := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), rules, world, partners); table == nil {
+				if table, problems := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), rules, world, partners, south...); table == nil {
 					b.Fatal(problems[0])
 				}
 			}

@@ -50,7 +50,7 @@ func (c *compiler) expand(rule, at string, w Condition) Condition {
 	for _, slug := range w.Set {
 		s, known := c.sets[slug]
 		if !known {
-			c.fail("rules", rule, at+".set", "unknown", closest(slug, slices.Collect(maps.Keys(c.sets))), "rule %q: there is no set %q", rule, slug)
+			c.fail("rules", rule, at+".set", "unknown", Closest(slug, slices.Collect(maps.Keys(c.sets))), "rule %q: there is no set %q", rule, slug)
 			continue
 		}
 		for _, p := range parts {

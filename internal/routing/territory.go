@@ -57,7 +57,7 @@ func (c *compiler) nest(t *territory) {
 	}
 	parent := c.territories[t.Within]
 	if parent == nil {
-		c.fail("territories", t.Slug, "within", "unknown", closest(t.Within, slices.Collect(maps.Keys(c.territories))), "territory %q: there is no territory %q to be within", t.Slug, t.Within)
+		c.fail("territories", t.Slug, "within", "unknown", Closest(t.Within, slices.Collect(maps.Keys(c.territories))), "territory %q: there is no territory %q to be within", t.Slug, t.Within)
 		return
 	}
 	path := []string{t.Slug}
@@ -137,7 +137,7 @@ func (c *compiler) territoryWays(rule, at string, slugs []string) []geography {
 	for _, slug := range slugs {
 		t := c.territories[slug]
 		if t == nil {
-			c.fail("rules", rule, at+".territory", "unknown", closest(slug, slices.Collect(maps.Keys(c.territories))), "rule %q: there is no territory %q", rule, slug)
+			c.fail("rules", rule, at+".territory", "unknown", Closest(slug, slices.Collect(maps.Keys(c.territories))), "rule %q: there is no territory %q", rule, slug)
 			continue
 		}
 		if c.errors > 0 {

@@ -8,7 +8,8 @@ import (
 
 // refuseTies finds rules that rank equally, can match the same lead and send it to different places. Equal specificity means that both
 // ask in the same dimensions, so two variants can tie only in the same leaf, or in two whose ways differ by related values: a domain
-// and one below it, a language with and without its country, two lists that share a domain.
+// and one below it, a language with and without its country, two lists that share a domain. Those with too many values to be filed
+// under all of them are compared with whatever they agree with.
 func (c *compiler) refuseTies() {
 	t := &ties{compiler: c, told: map[[2]*compiledRule]bool{}, kin: c.kinships()}
 	for i := range c.table.bands {
@@ -19,6 +20,11 @@ func (c *compiler) refuseTies() {
 				t.across(root, nil, way, way, leaf)
 			}
 		})
+	}
+	for _, v := range c.variants {
+		if v.rest != 0 {
+			t.wide(&c.table.bands[v.rule.rank], nil, v.asks(), v)
+		}
 	}
 	slices.SortFunc(t.found, func(a, b tie) int {
 		return cmp.Or(strings.Compare(a.a.Name, b.a.Name), strings.Compare(a.b.Name, b.b.Name))
@@ -134,6 +140,29 @@ func (t *ties) across(n *tree, taken, left, way []hop, leaf []*variant) {
 	for _, value := range append([]string{h.value}, t.kin[h.dim][h.value]...) {
 		if next := n.edges[i].to[value]; next != nil {
 			t.across(next, append(slices.Clip(taken), hop{h.dim, value}), left[1:], way, leaf)
+		}
+	}
+}
+
+// wide compares a variant that is not filed under all that it asks for with those on every way that agrees with it.
+func (t *ties) wide(n *tree, way []hop, left []asked, v *variant) {
+	if len(left) == 0 {
+		for _, w := range n.leaf {
+			if v.ranksWith(w) && t.disagree(v, w) {
+				t.tell(v, w, way, way)
+			}
+		}
+		return
+	}
+	t.wide(n, way, left[1:], v) // others may be filed without this dimension too
+	for _, e := range n.edges {
+		if e.dim != left[0].dim {
+			continue
+		}
+		for value, next := range e.to {
+			if t.meet(e.dim, []string{value}, left[0].values) {
+				t.wide(next, append(slices.Clip(way), hop{e.dim, value}), left[1:], v)
+			}
 		}
 	}
 }

@@ -44,7 +44,7 @@ type asked struct {
 	values []string
 }
 
-// asks lists what a variant asks for, in the order of the dimensions, and leaves what would be too much for the tree in v.rest.
+// asks lists what a variant asks for, in the order of the dimensions.
 func (v *variant) asks() []asked {
 	var all []asked
 	for dim := range dims {
@@ -62,6 +62,12 @@ func (v *variant) asks() []asked {
 		}
 		all = append(all, asked{dim, values})
 	}
+	return all
+}
+
+// filed is asks without the dimensions that would be too much for the tree, which are noted in v.rest.
+func (v *variant) filed() []asked {
+	all := v.asks()
 	for cells(all) > maxCells {
 		most := 0
 		for i, a := range all {
