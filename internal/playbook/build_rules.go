@@ -24,6 +24,7 @@ func (b *builder) territories() {
 
 func (b *builder) rules() {
 	names := b.names("rules", "name")
+	b.cfg.Rules = make([]routing.Rule, 0, len(b.doc.Rules))
 	for i := range b.doc.Rules {
 		d := &b.doc.Rules[i]
 		path := names.add(i, d.Name)

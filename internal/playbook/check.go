@@ -12,8 +12,14 @@ import (
 )
 
 // Check tells whether the parts of a configuration fit together: everything named exists, no two rules tie, no lead could be
-// lost, somebody works while pools are open, and every golden lead goes where it should. It asks nobody outside.
+// lost, somebody works while pools are open, and every golden lead goes where it should. It asks nobody outside, and a Config is checked
+// once however often it is asked for.
 func Check(cfg *Config) []Problem {
+	cfg.check.Do(func() { cfg.said = checked(cfg) })
+	return slices.Clone(cfg.said)
+}
+
+func checked(cfg *Config) []Problem {
 	c := &checker{cfg: cfg}
 	table, problems := cfg.Table(0)
 	c.fromRouting(problems)

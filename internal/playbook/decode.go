@@ -208,10 +208,12 @@ func (r *reader) sequence(n *yaml.Node, into reflect.Value, path string) {
 		r.fail(path, "type", "write one entry a line, each starting with a dash", "%s needs a list", label(path))
 		return
 	}
+	into.Grow(len(items))
 	for _, item := range items {
-		element := reflect.New(into.Type().Elem()).Elem()
-		r.value(item, element, path+"["+strconv.Itoa(into.Len())+"]")
-		into.Set(reflect.Append(into, element))
+		at := into.Len()
+		into.SetLen(at + 1)
+		into.Index(at).SetZero()
+		r.value(item, into.Index(at), path+"["+strconv.Itoa(at)+"]")
 	}
 }
 
