@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,8 +49,8 @@ func commands() []command {
 		},
 		{name: "migrate", usage: "migrate", summary: "brings the schema up to date", run: migrate},
 		{
-			name: "apply", usage: "apply FILE... [--note TEXT]", summary: "publishes configuration as the live version",
-			flags: map[string]bool{"note": true}, words: true, run: apply,
+			name: "apply", usage: "apply FILE... [--note TEXT] [--ack CODE[:PATH],...]", summary: "publishes configuration as the live version",
+			flags: map[string]bool{"note": true, "ack": true}, words: true, run: apply,
 		},
 		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
 		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, words: true, run: check},
@@ -196,30 +197,31 @@ func migrate(ctx context.Context, c *call) error {
 	return nil
 }
 
-// readPlaybook parses the files named on the command line and prints every problem to standard error.
-func (c *call) readPlaybook() (*playbook.Config, error) {
+// readPlaybook parses the files named on the command line and prints every problem to standard error. It answers with the warnings.
+func (c *call) readPlaybook() (*playbook.Config, []playbook.Problem, error) {
 	if len(c.args) == 0 {
-		return nil, usageError("name at least one file")
+		return nil, nil, usageError("name at least one file")
 	}
 	var files []playbook.File
 	for _, name := range c.args {
 		src, err := c.readFile(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		files = append(files, playbook.File{Name: name, Source: src})
 	}
 	cfg, problems := playbook.ParseFiles(files)
 	if !playbook.Failed(problems) {
 		problems = append(problems, playbook.Check(cfg)...)
+		problems = append(problems, playbook.CheckDates(cfg, c.now())...)
 	}
 	for _, p := range problems {
 		fmt.Fprintln(c.stderr, p)
 	}
 	if playbook.Failed(problems) {
-		return nil, fmt.Errorf("the configuration has errors; nothing was loaded")
+		return nil, nil, fmt.Errorf("the configuration has errors; nothing was loaded")
 	}
-	return cfg, nil
+	return cfg, problems, nil
 }
 
 func (c *call) readFile(name string) ([]byte, error) {
@@ -237,19 +239,31 @@ func (c *call) readFile(name string) ([]byte, error) {
 }
 
 func check(_ context.Context, c *call) error {
-	if _, err := c.readPlaybook(); err != nil {
+	cfg, _, err := c.readPlaybook()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(c.stdout, "The configuration is fine.")
+	fmt.Fprintln(c.stdout, playbook.MutationScore(cfg))
 	return nil
 }
 
 func apply(ctx context.Context, c *call) error {
-	cfg, err := c.readPlaybook()
+	cfg, problems, err := c.readPlaybook()
 	if err != nil {
 		return err
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		more, err := playbook.CheckVolume(ctx, db, cfg)
+		if err != nil {
+			return err
+		}
+		for _, p := range more {
+			fmt.Fprintln(c.stderr, p)
+		}
+		if err := c.acknowledged(append(problems, more...)); err != nil {
+			return err
+		}
 		number, changed, err := playbook.Apply(ctx, db, cfg, "command line", c.flags["note"], false)
 		if err != nil {
 			return err
@@ -259,8 +273,25 @@ func apply(ctx context.Context, c *call) error {
 		} else {
 			fmt.Fprintf(c.stdout, "Nothing changed: version %d stays live; reps are up to date.\n", number)
 		}
+		fmt.Fprintln(c.stdout, playbook.MutationScore(cfg))
 		return c.warnUnsetSecrets(ctx, db, cfg)
 	})
+}
+
+// acknowledged refuses to go on while a warning stands that nobody has acknowledged.
+func (c *call) acknowledged(problems []playbook.Problem) error {
+	acks := strings.FieldsFunc(c.flags["ack"], func(r rune) bool { return r == ',' || r == ' ' })
+	open := playbook.Unacknowledged(problems, acks)
+	if len(open) == 0 {
+		return nil
+	}
+	var codes []string
+	for _, p := range open {
+		if !slices.Contains(codes, p.Code) {
+			codes = append(codes, p.Code)
+		}
+	}
+	return fmt.Errorf("nothing was published: %d of the warnings above are not acknowledged; change the text, or add --ack %s", len(open), strings.Join(codes, ","))
 }
 
 func export(ctx context.Context, c *call) error {

@@ -25,7 +25,7 @@ func Tables(db *postgres.DB) func(ctx context.Context, version int64) (*routing.
 		if playbook.Failed(problems) {
 			return nil, fmt.Errorf("version %d can no longer be read: %s", version, problems[0])
 		}
-		table, _ := routing.Compile(version, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
+		table, _ := cfg.Table(version)
 		if table == nil {
 			return nil, fmt.Errorf("version %d can no longer be compiled", version)
 		}

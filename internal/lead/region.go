@@ -22,6 +22,24 @@ var regionLines = sync.OnceValue(func() map[string][]string {
 	return out
 })
 
+// regionCodes are the codes of regionList.
+var regionCodes = sync.OnceValue(func() map[string]bool {
+	out := map[string]bool{}
+	for l := range strings.Lines(regionList) {
+		if code, _, found := strings.Cut(strings.TrimSpace(l), " "); found {
+			out[code] = true
+		}
+	}
+	return out
+})
+
+// IsRegion tells whether a code like DE-BY is one of ISO 3166-2. In a country that we know no regions of every code passes, as it does
+// when a lead names it.
+func IsRegion(code string) bool {
+	country, _, _ := strings.Cut(code, "-")
+	return regionCodes()[code] || regionLines()[country] == nil
+}
+
 // regionTables remembers what regionsOf made, by country.
 var regionTables sync.Map
 

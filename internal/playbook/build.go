@@ -24,6 +24,7 @@ func (b *builder) build() {
 	b.pools()
 	b.territories()
 	b.rules()
+	b.sets()
 	b.lists()
 	b.tests()
 	b.connections()
@@ -46,7 +47,7 @@ func (b *builder) names(section, key string) names {
 
 // add checks one name and gives the path of its entry.
 func (n names) add(i int, name string) (path string) {
-	path = fmt.Sprintf("%s[%d]", n.section, i)
+	path = n.section + "[" + strconv.Itoa(i) + "]"
 	at := path + "." + n.key
 	one := sections[n.section]
 	switch {

@@ -3,6 +3,7 @@ package playbook
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"leadline/internal/lead"
 	"leadline/internal/privacy"
@@ -23,27 +24,62 @@ func (b *builder) territories() {
 
 func (b *builder) rules() {
 	names := b.names("rules", "name")
+	b.cfg.Rules = make([]routing.Rule, 0, len(b.doc.Rules))
 	for i := range b.doc.Rules {
 		d := &b.doc.Rules[i]
 		path := names.add(i, d.Name)
 		what := fmt.Sprintf("rule %q", d.Name)
-		w := &d.When
-		upper(w.Country)
-		upper(w.Region)
-		upper(w.PostalCode)
-		lower(w.Domain)
-		b.cfg.Rules = append(b.cfg.Rules, routing.Rule{
+		rule := routing.Rule{
 			Name: d.Name, Priority: d.Priority,
 			Band: routing.Band(b.word(path+".band", what+": band", &d.Band, string(routing.Match), string(routing.Override), string(routing.Default))),
-			When: routing.Condition{
-				DomainList: w.DomainList, Domain: w.Domain, Territory: w.Territory, Postal: w.PostalCode, Region: w.Region, Country: w.Country,
-				Product: w.Product, Intent: w.Intent, DomainClass: w.DomainClass, Form: w.Form, Source: w.Source, Language: w.Language,
-			},
+			When: b.condition(path+".when", what, &d.When),
+			From: b.moment(path+".from", what+": from", &d.From), Until: b.moment(path+".until", what+": until", &d.Until),
 			Then: routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep)},
-		})
-		b.known(path+".when.intent", what+": intent", w.Intent, lead.IntentHigh, lead.IntentLow)
-		b.known(path+".when.domain_class", what+": domain_class", w.DomainClass, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
+		}
+		for j := range d.Any {
+			rule.Any = append(rule.Any, b.condition(fmt.Sprintf("%s.any[%d]", path, j), what, &d.Any[j]))
+		}
+		if d.Except != nil {
+			except := b.condition(path+".except", what, d.Except)
+			rule.Except = &except
+		}
+		b.cfg.Rules = append(b.cfg.Rules, rule)
 	}
+}
+
+// condition reads what a rule asks for.
+func (b *builder) condition(path, what string, w *whenDoc) routing.Condition {
+	upper(w.Country)
+	upper(w.Region)
+	upper(w.PostalCode)
+	lower(w.Domain)
+	b.known(path+".intent", what+": intent", w.Intent, lead.IntentHigh, lead.IntentLow)
+	b.known(path+".domain_class", what+": domain_class", w.DomainClass, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
+	return routing.Condition{
+		Set: w.Set, DomainList: w.DomainList, Domain: w.Domain, Territory: w.Territory, Postal: w.PostalCode, Region: w.Region, Country: w.Country,
+		Product: w.Product, Intent: w.Intent, DomainClass: w.DomainClass, Form: w.Form, Source: w.Source, Language: w.Language,
+	}
+}
+
+// moment reads a day, which begins at midnight UTC, or a time of RFC 3339, and writes it in UTC in the shortest way.
+func (b *builder) moment(path, what string, text *string) time.Time {
+	if *text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.DateOnly, *text)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, *text)
+	}
+	if err != nil || at.Year() < 2000 || at.Year() > 9998 {
+		b.fail(path, "date", "write a day like 2026-12-24, which begins at midnight UTC, or a time like 2026-12-24T18:00:00+01:00", "%s cannot be %q", what, *text)
+		return time.Time{}
+	}
+	at = at.UTC().Truncate(time.Second)
+	*text = at.Format(time.RFC3339)
+	if at.Equal(at.Truncate(24 * time.Hour)) {
+		*text = at.Format(time.DateOnly)
+	}
+	return at
 }
 
 func upper(values []string) {
@@ -70,6 +106,28 @@ func (b *builder) known(path, what string, values []string, known ...string) {
 	}
 }
 
+func (b *builder) sets() {
+	names := b.names("sets", "slug")
+	for i := range b.doc.Sets {
+		d := &b.doc.Sets[i]
+		path := names.add(i, d.Slug)
+		if d.Dimension == "" {
+			b.fail(path, "missing", "use "+strings.Join(routing.SetDimensions(), ", "), "set %q needs a dimension", d.Slug)
+		}
+		switch d.Dimension {
+		case "country", "region", "postal_code":
+			upper(d.Values)
+		case "domain":
+			lower(d.Values)
+		case "intent":
+			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, lead.IntentHigh, lead.IntentLow)
+		case "domain_class":
+			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
+		}
+		b.cfg.Sets = append(b.cfg.Sets, routing.Set{Slug: d.Slug, Dimension: d.Dimension, Values: d.Values})
+	}
+}
+
 func (b *builder) lists() {
 	names := b.names("lists", "slug")
 	for i := range b.doc.Lists {
@@ -93,7 +151,7 @@ func (b *builder) tests() {
 			b.fail(path+".expect", "missing", "add expect: {pool: SLUG}", "%s expects nothing", what)
 		}
 		b.cfg.Tests = append(b.cfg.Tests, Test{
-			Name: d.Name, Form: d.Lead.Form,
+			Name: d.Name, Form: d.Lead.Form, At: b.moment(path+".at", what+": at", &d.At),
 			Lead: lead.Raw{
 				Email: privacy.Text(d.Lead.Email), Country: d.Lead.Country, Region: d.Lead.Region, PostalCode: d.Lead.PostalCode, Product: d.Lead.Product,
 				Context: lead.Context{UTMSource: d.Lead.Source, Locale: d.Lead.Language},

@@ -2,32 +2,37 @@ package playbook
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"leadline/internal/fault"
-	"leadline/internal/lead"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
 // Check tells whether the parts of a configuration fit together: everything named exists, no two rules tie, no lead could be
-// lost, somebody works while pools are open, and every golden lead goes where it should. It asks nobody outside.
+// lost, somebody works while pools are open, and every golden lead goes where it should. It asks nobody outside, and a Config is checked
+// once however often it is asked for.
 func Check(cfg *Config) []Problem {
+	cfg.check.Do(func() { cfg.said = checked(cfg) })
+	return slices.Clone(cfg.said)
+}
+
+func checked(cfg *Config) []Problem {
 	c := &checker{cfg: cfg}
-	table, problems := routing.Compile(0, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
-	for _, p := range problems {
-		c.fromRouting(p)
-	}
+	table, problems := cfg.Table(0)
+	c.fromRouting(problems)
 	c.references()
 	c.cover()
 	if len(cfg.Forms) == 0 {
 		c.warn("", "empty", "add forms: [{slug: SLUG}]", "there is no form, so no lead can come in")
 	}
+	c.products()
+	c.inactive()
 	if table != nil {
+		c.fromRouting(table.Shadowed())
+		c.holes(table)
 		c.golden(table)
 	}
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
@@ -55,28 +60,42 @@ func (c *checker) warn(path, code, remedy, format string, args ...any) {
 	c.problems[len(c.problems)-1].Warning = true
 }
 
-// fromRouting finds the line of what the compiler found.
-func (c *checker) fromRouting(p routing.Problem) {
-	index := -1
-	switch p.Section {
-	case "pools":
-		index = slices.IndexFunc(c.cfg.Pools, func(x *routing.Pool) bool { return x.Slug == p.Name })
-	case "rules":
-		index = slices.IndexFunc(c.cfg.Rules, func(x routing.Rule) bool { return x.Name == p.Name })
-	case "territories":
-		index = slices.IndexFunc(c.cfg.Territories, func(x routing.Territory) bool { return x.Slug == p.Name })
-	case "lists":
-		index = slices.IndexFunc(c.cfg.Lists, func(x routing.List) bool { return x.Slug == p.Name })
-	}
-	path := p.Section
-	if index >= 0 {
-		path = fmt.Sprintf("%s[%d]", p.Section, index)
-		if p.Field != "" {
-			path += "." + p.Field
+// fromRouting finds the lines of what the compiler found.
+func (c *checker) fromRouting(problems []routing.Problem) {
+	entries := map[string]int{}
+	note := func(section, name string, i int) {
+		if _, twice := entries[section+" "+name]; !twice {
+			entries[section+" "+name] = i
 		}
 	}
-	c.fail(path, p.Code, p.Remedy, "%s", p.Message)
-	c.problems[len(c.problems)-1].Warning = p.Warning
+	if len(problems) > 0 {
+		for i, x := range c.cfg.Pools {
+			note("pools", x.Slug, i)
+		}
+		for i, x := range c.cfg.Rules {
+			note("rules", x.Name, i)
+		}
+		for i, x := range c.cfg.Territories {
+			note("territories", x.Slug, i)
+		}
+		for i, x := range c.cfg.Lists {
+			note("lists", x.Slug, i)
+		}
+		for i, x := range c.cfg.Sets {
+			note("sets", x.Slug, i)
+		}
+	}
+	for _, p := range problems {
+		path := p.Section
+		if i, found := entries[p.Section+" "+p.Name]; found {
+			path = fmt.Sprintf("%s[%d]", p.Section, i)
+			if p.Field != "" {
+				path += "." + p.Field
+			}
+		}
+		c.fail(path, p.Code, p.Remedy, "%s", p.Message)
+		c.problems[len(c.problems)-1].Warning = p.Warning
+	}
 }
 
 // references checks names that the compiler of rules knows nothing of.
@@ -88,10 +107,17 @@ func (c *checker) references() {
 	for _, t := range c.cfg.Teams {
 		teams = append(teams, t.Slug)
 	}
-	for i, r := range c.cfg.Rules {
-		for _, form := range r.When.Form {
+	c.cfg.eachCondition(func(rule, path string, w *routing.Condition) {
+		for _, form := range w.Form {
 			if !slices.Contains(forms, form) {
-				c.fail(fmt.Sprintf("rules[%d].when.form", i), "unknown", meant(form, forms), "rule %q: there is no form %q", r.Name, form)
+				c.fail(path+".form", "unknown", meant(form, forms), "rule %q: there is no form %q", rule, form)
+			}
+		}
+	})
+	for i, s := range c.cfg.Sets {
+		for _, value := range s.Values {
+			if s.Dimension == "form" && !slices.Contains(forms, value) {
+				c.fail(fmt.Sprintf("sets[%d].values", i), "unknown", meant(value, forms), "set %q: there is no form %q", s.Slug, value)
 			}
 		}
 	}
@@ -110,8 +136,12 @@ func (c *checker) repReferences() {
 	for _, r := range c.cfg.Reps {
 		known = append(known, r.Email)
 	}
+	here := map[string]bool{}
+	for _, email := range known {
+		here[email] = true
+	}
 	for _, ref := range c.cfg.namedReps() {
-		if slices.Contains(known, ref.email) {
+		if here[ref.email] {
 			continue
 		}
 		remedy := "add them to reps, unless they are in the database already"
@@ -146,12 +176,7 @@ func (c *Config) namedReps() []namedRep {
 	return all
 }
 
-func meant(name string, known []string) string {
-	if near := routing.Nearest(name, slices.Clone(known)); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
-}
+func meant(name string, known []string) string { return routing.Closest(name, slices.Clone(known)) }
 
 // coverStep is how finely hours are compared.
 const coverStep = 15 * time.Minute
@@ -199,49 +224,4 @@ func uncovered(p *routing.Pool, members []rep.Rep) (slots int, first time.Time) 
 		slots++
 	}
 	return slots, first
-}
-
-// golden runs every test through the decision that live leads get.
-func (c *checker) golden(table *routing.Table) {
-	for i, test := range c.cfg.Tests {
-		path := fmt.Sprintf("tests[%d]", i)
-		at := slices.IndexFunc(c.cfg.Forms, func(f *lead.Form) bool { return f.Slug == test.Form })
-		if at < 0 {
-			c.fail(path+".lead.form", "unknown", "", "test %q: there is no form %q", test.Name, test.Form)
-			continue
-		}
-		facts, err := factsOf(c.cfg.Forms[at], test.Lead)
-		if err != nil {
-			c.fail(path+".lead", "lead", "", "test %q: its lead would be refused: %v", test.Name, err)
-			continue
-		}
-		d := table.Decide(facts, aWeek)
-		for _, part := range []struct{ key, want, got string }{
-			{"pool", test.Expect.Pool, d.Pool}, {"rep", test.Expect.Rep, d.Rep}, {"rule", test.Expect.Rule, d.Rule},
-		} {
-			if part.want != "" && part.want != part.got {
-				got := part.got
-				if got == "" {
-					got = "none"
-				}
-				c.fail(path+".expect."+part.key, "golden", "change the rules or the test", "test %q expects %s %s, but rule %q decides on %s", test.Name, part.key, part.want, d.Rule, got)
-			}
-		}
-	}
-}
-
-// factsOf treats a golden lead as intake would treat it.
-func factsOf(form *lead.Form, raw lead.Raw) (routing.Facts, error) {
-	sub, err := lead.NormaliseAnswers(form, raw)
-	if err != nil {
-		var f *fault.Error
-		if errors.As(err, &f) && len(f.Fields) > 0 {
-			return routing.Facts{}, fmt.Errorf("%s: %s", f.Fields[0].Field, f.Fields[0].Message)
-		}
-		return routing.Facts{}, err
-	}
-	return routing.Facts{
-		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
-		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
-	}, nil
 }

@@ -10,14 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
 	"leadline/internal/routing"
 )
 
-// maxFile bounds what is read; the largest real configurations are a small part of it.
-const maxFile = 4 << 20
+// maxFile bounds what is read: several hundred thousand rules.
+const maxFile = 64 << 20
 
 // File is one configuration text.
 type File struct {
@@ -99,9 +100,18 @@ func (r *reader) syntax(err error) {
 	r.problems = append(r.problems, Problem{File: r.file, Line: line, Code: "syntax", Message: "this is no valid YAML: " + text})
 }
 
+// note remembers where a path was written. Within an entry what stands in the line of the part around it is found by that: most
+// rules are one line.
+func (r *reader) note(path string, line int) {
+	at := position{r.file, line}
+	if !strings.Contains(path, "].") || r.position(path) != at {
+		r.at[path] = at
+	}
+}
+
 // value reads a node into a part of the document. Sequences append, so that files add to each other's sections.
 func (r *reader) value(n *yaml.Node, into reflect.Value, path string) {
-	r.at[path] = position{r.file, n.Line}
+	r.note(path, n.Line)
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
 		r.fail(path, "alias", "write the value out", "anchors and aliases are not understood")
 		return
@@ -128,30 +138,54 @@ func (r *reader) mapping(n *yaml.Node, into reflect.Value, path string) {
 		r.fail(path, "type", "", "%s needs keys with values", label(path))
 		return
 	}
-	fields := map[string]int{}
-	for i := range into.NumField() {
-		name, _, _ := strings.Cut(into.Type().Field(i).Tag.Get("yaml"), ",")
-		fields[name] = i
-	}
+	fields := fieldsOf(into.Type())
 	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		at := strings.TrimPrefix(path+"."+key.Value, ".")
 		field, known := fields[key.Value]
-		if !known || seen[key.Value] {
-			r.at[at] = position{r.file, key.Line}
-		}
+		r.note(at, key.Line)
 		switch {
+		case !known && into.Type() == reflect.TypeFor[whenDoc]() && warm[key.Value] != "":
+			r.fail(at, "not_known_at_submit", "use what the lead itself says, such as domain_class or product, and treat the rest when the rep has it",
+				"no rule can ask for %s: %s, and routing does not wait for that", key.Value, warm[key.Value])
 		case !known:
 			r.fail(at, "unknown_key", suggestion(key.Value, fields), "%s has no key %q", label(path), key.Value)
 		case seen[key.Value]:
 			r.fail(at, "duplicate", "remove one of them", "%s has the key %q twice", label(path), key.Value)
 		default:
 			r.value(value, into.Field(field), at)
-			r.at[at] = position{r.file, key.Line}
+			r.note(at, key.Line)
 		}
 		seen[key.Value] = true
 	}
+}
+
+// warm are facts that somebody must be asked for after the lead is here, and why.
+var warm = map[string]string{
+	"industry":       "it comes from a look-up of the company",
+	"headcount":      "it comes from a look-up of the company",
+	"employees":      "it comes from a look-up of the company",
+	"revenue":        "it comes from a look-up of the company",
+	"score":          "it is worked out once the company is known",
+	"verified_phone": "a number is verified by calling or writing to it",
+}
+
+// grammar remembers the keys of each part of the document.
+var grammar sync.Map
+
+// fieldsOf gives the fields of a part of the document by their keys.
+func fieldsOf(t reflect.Type) map[string]int {
+	if known, ok := grammar.Load(t); ok {
+		return known.(map[string]int)
+	}
+	fields := make(map[string]int, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		fields[name] = i
+	}
+	grammar.Store(t, fields)
+	return fields
 }
 
 func suggestion(key string, fields map[string]int) string {
@@ -174,10 +208,12 @@ func (r *reader) sequence(n *yaml.Node, into reflect.Value, path string) {
 		r.fail(path, "type", "write one entry a line, each starting with a dash", "%s needs a list", label(path))
 		return
 	}
+	into.Grow(len(items))
 	for _, item := range items {
-		element := reflect.New(into.Type().Elem()).Elem()
-		r.value(item, element, fmt.Sprintf("%s[%d]", path, into.Len()))
-		into.Set(reflect.Append(into, element))
+		at := into.Len()
+		into.SetLen(at + 1)
+		into.Index(at).SetZero()
+		r.value(item, into.Index(at), path+"["+strconv.Itoa(at)+"]")
 	}
 }
 
@@ -213,7 +249,7 @@ func (r *reader) scalar(n *yaml.Node, into reflect.Value, path string) {
 }
 
 var sections = map[string]string{
-	"forms": "form", "teams": "team", "reps": "rep", "pools": "pool", "territories": "territory", "rules": "rule", "lists": "list",
+	"forms": "form", "teams": "team", "reps": "rep", "pools": "pool", "territories": "territory", "rules": "rule", "lists": "list", "sets": "set",
 	"tests": "test", "connections": "connection", "clients": "client", "fields": "field", "members": "member",
 }
 

@@ -14,6 +14,7 @@ type document struct {
 	Pools       []poolDoc       `yaml:"pools,omitempty"`
 	Territories []territoryDoc  `yaml:"territories,omitempty"`
 	Rules       []ruleDoc       `yaml:"rules,omitempty"`
+	Sets        []setDoc        `yaml:"sets,omitempty"`
 	Lists       []listDoc       `yaml:"lists,omitempty"`
 	Tests       []testDoc       `yaml:"tests,omitempty"`
 	Connections []connectionDoc `yaml:"connections,omitempty"`
@@ -115,14 +116,19 @@ type territoryDoc struct {
 }
 
 type ruleDoc struct {
-	Name     string  `yaml:"name"`
-	Band     string  `yaml:"band,omitempty"`
-	Priority int     `yaml:"priority,omitempty"`
-	When     whenDoc `yaml:"when,flow"`
-	Then     thenDoc `yaml:"then,flow"`
+	Name     string    `yaml:"name"`
+	Band     string    `yaml:"band,omitempty"`
+	Priority int       `yaml:"priority,omitempty"`
+	From     string    `yaml:"from,omitempty"`
+	Until    string    `yaml:"until,omitempty"`
+	When     whenDoc   `yaml:"when,flow"`
+	Any      []whenDoc `yaml:"any,omitempty,flow"`
+	Except   *whenDoc  `yaml:"except,omitempty,flow"`
+	Then     thenDoc   `yaml:"then,flow"`
 }
 
 type whenDoc struct {
+	Set         choice `yaml:"set,omitempty"`
 	DomainList  choice `yaml:"domain_list,omitempty"`
 	Domain      choice `yaml:"domain,omitempty"`
 	Territory   choice `yaml:"territory,omitempty"`
@@ -142,6 +148,12 @@ type thenDoc struct {
 	Rep  string `yaml:"rep,omitempty"`
 }
 
+type setDoc struct {
+	Slug      string   `yaml:"slug"`
+	Dimension string   `yaml:"dimension"`
+	Values    []string `yaml:"values,omitempty,flow"`
+}
+
 type listDoc struct {
 	Slug    string   `yaml:"slug"`
 	Domains []string `yaml:"domains,omitempty"`
@@ -149,6 +161,7 @@ type listDoc struct {
 
 type testDoc struct {
 	Name   string    `yaml:"name"`
+	At     string    `yaml:"at,omitempty"`
 	Lead   leadDoc   `yaml:"lead,flow"`
 	Expect expectDoc `yaml:"expect,flow"`
 }

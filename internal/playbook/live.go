@@ -175,11 +175,9 @@ func (l *Live) snapshot(ctx context.Context, row versionRow) (*Snapshot, []Probl
 	if Failed(problems) {
 		return nil, problems, nil
 	}
-	table, found := routing.Compile(row.Number, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
+	table, found := cfg.Table(row.Number)
 	c := &checker{cfg: cfg}
-	for _, p := range found {
-		c.fromRouting(p)
-	}
+	c.fromRouting(found)
 	if Failed(c.problems) {
 		return nil, c.problems, nil
 	}

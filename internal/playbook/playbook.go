@@ -11,6 +11,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"reflect"
+	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,6 +31,7 @@ type Config struct {
 	Pools       []*routing.Pool
 	Territories []routing.Territory
 	Rules       []routing.Rule
+	Sets        []routing.Set
 	Lists       []routing.List
 	Tests       []Test
 	Connections []Connection
@@ -35,6 +39,14 @@ type Config struct {
 
 	doc document
 	at  map[string]position
+
+	compile sync.Once
+	table   *routing.Table // nil: there are errors
+	found   []routing.Problem
+	check   sync.Once
+	said    []Problem
+	write   sync.Once
+	text    []byte // the canonical one
 }
 
 // Team is people who work together.
@@ -48,6 +60,7 @@ type Team struct {
 type Test struct {
 	Name   string
 	Form   string
+	At     time.Time // when it comes; zero: any ordinary day
 	Lead   lead.Raw
 	Expect Expectation
 }
@@ -104,12 +117,51 @@ func ParseFiles(files []File) (*Config, []Problem) {
 // Canonical is the configuration without reps in its one written form: fixed order of sections and keys, no comments, no values
 // that equal a default. Within a section the order stays as written. Parsing it gives the same Config again.
 func (c *Config) Canonical() []byte {
-	doc := c.doc
-	doc.Reps = nil
-	return encode(doc)
+	c.write.Do(func() {
+		doc := c.doc
+		doc.Reps = nil
+		c.text = encode(doc)
+	})
+	return c.text
 }
 
+// Table compiles the rules as those of a version, and tells what is wrong with them; with an error the Table is nil. They are compiled
+// once however often it is asked for.
+func (c *Config) Table(version int64) (*routing.Table, []routing.Problem) {
+	c.compile.Do(func() {
+		c.table, c.found = routing.Compile(0, c.Pools, c.Rules, c.Territories, c.Lists, c.Sets...)
+	})
+	if c.table == nil {
+		return nil, c.found
+	}
+	return c.table.At(version), c.found
+}
+
+// encode writes a document. The encoder holds on to all that it was given, so long sections are written a piece at a time.
 func encode(doc document) []byte {
+	const piece = 64
+	whole := reflect.ValueOf(doc)
+	out := encodeWhole(document{Version: doc.Version})
+	head := len(out)
+	for i := range whole.NumField() {
+		section := whole.Field(i)
+		if section.Kind() != reflect.Slice {
+			continue
+		}
+		for from := 0; from < section.Len(); from += piece {
+			part := document{Version: doc.Version}
+			reflect.ValueOf(&part).Elem().Field(i).Set(section.Slice(from, min(from+piece, section.Len())))
+			text := encodeWhole(part)[head:]
+			if from > 0 {
+				_, text, _ = bytes.Cut(text, []byte{'\n'}) // the section's name stands there already
+			}
+			out = append(out, text...)
+		}
+	}
+	return out
+}
+
+func encodeWhole(doc document) []byte {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)

@@ -1,16 +1,28 @@
 package routing
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// closest suggests the name that was probably meant; empty when nothing is near.
-func closest(name string, known []string) string {
+// maxKnown bounds how many names a suggestion lists.
+const maxKnown = 8
+
+// Closest suggests what was probably meant by a name that is not known; where nothing is near it lists what is.
+func Closest(name string, known []string) string {
 	if near := Nearest(name, known); near != "" {
 		return "did you mean " + near + "?"
 	}
-	return ""
+	switch {
+	case len(known) == 0:
+		return "add it first; there is none yet"
+	case len(known) > maxKnown:
+		return "use one of " + strings.Join(known[:maxKnown], ", ") + " and so on, or add it"
+	}
+	return "use " + strings.Join(known, ", ") + ", or add it"
 }
 
-// Nearest gives the known name that differs least from name, or nothing when none is near enough to have been meant.
+// Nearest sorts known and gives the name that differs least from name, or nothing when none is near enough to have been meant.
 func Nearest(name string, known []string) string {
 	slices.Sort(known)
 	best, least := "", max(1, len(name)/3)+1

@@ -18,74 +18,95 @@ const (
 // maxPostal bounds the length of postal prefixes; no country has longer codes.
 const maxPostal = 10
 
+// maxRows bounds what rules, territories and sets multiply to.
+const maxRows = 4_000_000
+
 // Compile checks rules and makes a Table of them. When a problem is no warning the Table is nil. What is passed in is neither
-// kept nor changed; the order of rules, pools, territories and lists makes no difference to any decision.
-func Compile(version int64, pools []*Pool, rules []Rule, territories []Territory, lists []List) (*Table, []Problem) {
+// kept nor changed; the order of rules, pools, territories, lists and sets makes no difference to any decision.
+func Compile(version int64, pools []*Pool, rules []Rule, territories []Territory, lists []List, sets ...Set) (*Table, []Problem) {
 	c := &compiler{
-		table: &Table{version: version, pools: map[string]*Pool{}, byRep: map[string][]string{}, index: map[indexKey][]*variant{}},
-		lists: map[string]domainSet{},
+		table:      &Table{version: version, pools: map[string]*Pool{}, byRep: map[string][]string{}, lists: map[string][]string{}},
+		knownLists: map[string]List{},
 	}
 	c.addPools(pools)
 	c.addLists(lists)
+	c.addSets(sets)
 	c.addTerritories(territories)
 	c.addRules(rules)
-	if c.failed() {
+	if c.errors == 0 {
+		c.plant()
+	}
+	if c.errors == 0 {
+		c.refuseTies()
+	}
+	if c.errors > 0 {
 		return nil, c.problems
 	}
-	c.refuseTies()
-	if c.failed() {
-		return nil, c.problems
-	}
-	c.finish()
+	c.rank()
 	return c.table, c.problems
+}
+
+// At is the same table under another version number.
+func (t *Table) At(version int64) *Table {
+	copied := *t
+	copied.version = version
+	return &copied
 }
 
 // compiler is the state of one Compile.
 type compiler struct {
 	table       *Table
-	lists       map[string]domainSet
+	knownLists  map[string]List
+	sets        map[string]Set
 	territories map[string]*territory
 	variants    []*variant
+	rows        int // what variants were filed under
 	problems    []Problem
+	errors      int // problems that are no warnings
+}
+
+func (c *compiler) report(warning bool, section, name, field, code, remedy, format string, args ...any) {
+	c.problems = append(c.problems, Problem{Section: section, Name: name, Field: field, Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy, Warning: warning})
 }
 
 func (c *compiler) fail(section, name, field, code, remedy, format string, args ...any) {
-	c.problems = append(c.problems, Problem{Section: section, Name: name, Field: field, Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy})
+	c.errors++
+	c.report(false, section, name, field, code, remedy, format, args...)
 }
 
 func (c *compiler) warn(section, name, field, code, remedy, format string, args ...any) {
-	c.fail(section, name, field, code, remedy, format, args...)
-	c.problems[len(c.problems)-1].Warning = true
-}
-
-func (c *compiler) failed() bool {
-	return slices.ContainsFunc(c.problems, func(p Problem) bool { return !p.Warning })
+	c.report(true, section, name, field, code, remedy, format, args...)
 }
 
 func (c *compiler) addLists(lists []List) {
 	for _, l := range lists {
-		if _, twice := c.lists[l.Slug]; twice {
+		if _, twice := c.knownLists[l.Slug]; twice {
 			c.fail("lists", l.Slug, "slug", "duplicate", "rename one of them", "there are two lists %q", l.Slug)
 			continue
 		}
-		set := domainSet{}
 		for _, text := range l.Domains {
 			d, err := parseDomain(text)
 			if err != nil {
-				c.fail("lists", l.Slug, "domains", "domain", "", "list %q: %v", l.Slug, err)
+				c.fail("lists", l.Slug, "domains", "domain", "write it like acme.example", "list %q: %v", l.Slug, err)
 				continue
 			}
-			set[d] = struct{}{}
+			if on := c.table.lists[d]; len(on) == 0 || on[len(on)-1] != l.Slug {
+				c.table.lists[d] = append(on, l.Slug)
+			}
 		}
 		if len(l.Domains) == 0 {
 			c.warn("lists", l.Slug, "domains", "empty", "add domains or remove the list", "list %q is empty, so rules that ask for it match nothing", l.Slug)
 		}
-		c.lists[l.Slug] = set
+		c.knownLists[l.Slug] = l
+	}
+	for d, on := range c.table.lists {
+		slices.Sort(on)
+		c.table.lists[d] = slices.Compact(on)
 	}
 }
 
 func (c *compiler) addRules(rules []Rule) {
-	names := map[string]bool{}
+	names := make(map[string]bool, len(rules))
 	var compiled []*compiledRule
 	for _, r := range rules {
 		if names[r.Name] {
@@ -117,88 +138,123 @@ func (c *compiler) addRule(r Rule) *compiledRule {
 	case r.Then.Pool == "" && r.Then.Rep == "":
 		c.fail("rules", r.Name, "then", "no_target", "add then: {pool: SLUG}", "rule %q does not say where leads go", r.Name)
 	case r.Then.Pool != "" && c.table.pools[r.Then.Pool] == nil:
-		c.fail("rules", r.Name, "then.pool", "unknown", closest(r.Then.Pool, slices.Collect(maps.Keys(c.table.pools))), "rule %q: there is no pool %q", r.Name, r.Then.Pool)
+		c.fail("rules", r.Name, "then.pool", "unknown", Closest(r.Then.Pool, slices.Collect(maps.Keys(c.table.pools))), "rule %q: there is no pool %q", r.Name, r.Then.Pool)
 	}
-	v := variant{rule: cr}
-	c.exactSets(&v, r)
-	c.domainSets(&v, r)
-	for _, g := range c.geographies(r) {
-		expanded := v
-		expanded.geo = g.place
-		for dim, value := range g.vec {
-			expanded.vec[dim] += value
+	for i, way := range c.ways(r) {
+		field := "when"
+		if len(r.Any) > 0 {
+			field = fmt.Sprintf("any[%d]", i)
 		}
-		c.variants = append(c.variants, &expanded)
+		c.addVariants(cr, way, field)
 	}
-	if (r.Band == Override || r.Band == Match || r.Band == "") && r.When.empty() {
+	c.leaveOut(cr)
+	c.checkPeriod(r)
+	if r.Priority != 0 {
+		c.warn("rules", r.Name, "priority", "priority", "make the rule more specific instead, so that nobody has to know the number",
+			"rule %q is ranked by hand, with priority %d", r.Name, r.Priority)
+	}
+	if r.Band != Default && !r.conditional() {
 		c.warn("rules", r.Name, "when", "catches_all", "add a condition, or make it band: default", "rule %q has no condition, so rules of a weaker band are never reached", r.Name)
 	}
 	return cr
 }
 
-// empty tells whether the condition asks for nothing, so that every lead fulfils it.
-func (w Condition) empty() bool {
-	for _, values := range [][]string{
-		w.DomainList, w.Domain, w.Territory, w.Postal, w.Region, w.Country, w.Product, w.Intent, w.DomainClass, w.Form, w.Source, w.Language,
-	} {
-		if len(values) > 0 {
-			return false
+// addVariants makes the variants of one way to fulfil a rule.
+func (c *compiler) addVariants(cr *compiledRule, way Condition, field string) {
+	shared := c.row(cr.Name, field, &way)
+	for _, g := range c.geographies(cr.Name, field, way) {
+		if len(c.variants) == maxRows {
+			c.tooLarge()
+			return
 		}
-	}
-	return true
-}
-
-// exactSets fills in what is compared as it is.
-func (c *compiler) exactSets(v *variant, r Rule) {
-	w := r.When
-	for fact, values := range [facts][]string{
-		factProduct: w.Product, factIntent: w.Intent, factDomainClass: w.DomainClass, factForm: w.Form, factSource: w.Source, factLanguage: w.Language,
-	} {
-		for _, value := range values {
-			if value = folded(value); fact == factLanguage {
-				value = strings.ReplaceAll(value, "_", "-")
-			}
-			v.sets[fact] = append(v.sets[fact], value)
+		v := &variant{rule: cr, row: shared, geo: g.place, vec: shared.vec}
+		for dim, value := range g.vec {
+			v.vec[dim] += value
 		}
-		if len(values) > 0 {
-			v.vec[factDims[fact]] = 1
-		}
+		c.variants = append(c.variants, v)
 	}
 }
 
-// domainSets fills in the e-mail domains.
-func (c *compiler) domainSets(v *variant, r Rule) {
-	if len(r.When.DomainList) > 0 {
-		union := domainSet{}
-		for _, slug := range r.When.DomainList {
-			list, ok := c.lists[slug]
-			if !ok {
-				c.fail("rules", r.Name, "when.domain_list", "unknown", closest(slug, slices.Collect(maps.Keys(c.lists))), "rule %q: there is no list %q", r.Name, slug)
-			}
-			maps.Copy(union, list)
-		}
-		v.domains = append(v.domains, union)
-		v.vec[dimDomainList] = 1
+// tooLarge says once that it is too much.
+func (c *compiler) tooLarge() {
+	if c.rows >= 0 {
+		c.fail("rules", "", "", "too_large", "let rules share territories and pools, or split conditions over fewer dimensions", "rules, territories and sets multiply to more than %d rows", maxRows)
 	}
-	if len(r.When.Domain) > 0 {
-		set := domainSet{}
-		for _, text := range r.When.Domain {
-			d, err := parseDomain(text)
-			if err != nil {
-				c.fail("rules", r.Name, "when.domain", "domain", "", "rule %q: %v", r.Name, err)
-				continue
-			}
-			set[d] = struct{}{}
+	c.rows = -1
+}
+
+// row brings what is compared as it is into its compared form.
+func (c *compiler) row(rule, field string, w *Condition) *row {
+	out := &row{}
+	for _, p := range w.parts() {
+		if len(*p.values) == 0 || p.dim == noDim || p.dim == dimPostal || p.dim == dimRegion || p.dim == dimCountry {
+			continue
 		}
-		v.domains = append(v.domains, set)
-		v.vec[dimDomain] = 1
+		values := make([]string, 0, len(*p.values))
+		for _, text := range *p.values {
+			values = append(values, c.compared(rule, field+"."+p.key, p.dim, text))
+		}
+		slices.Sort(values)
+		out.values[p.dim] = slices.Compact(values)
+		out.vec[p.dim] = 1
+	}
+	return out
+}
+
+// compared is one value as leads have it.
+func (c *compiler) compared(rule, field string, dim int, text string) string {
+	switch dim {
+	case dimDomainList:
+		if _, known := c.knownLists[text]; !known {
+			c.fail("rules", rule, field, "unknown", Closest(text, slices.Collect(maps.Keys(c.knownLists))), "rule %q: there is no list %q", rule, text)
+		}
+		return text
+	case dimDomain:
+		d, err := parseDomain(text)
+		if err != nil {
+			c.fail("rules", rule, field, "domain", "write it like acme.example", "rule %q: %v", rule, err)
+		}
+		return d
+	case dimLanguage:
+		return foldedTag(text)
+	default:
+		return folded(text)
+	}
+}
+
+// leaveOut makes what a rule excepts comparable.
+func (c *compiler) leaveOut(cr *compiledRule) {
+	if cr.Except == nil {
+		return
+	}
+	if cr.Except.empty() {
+		c.fail("rules", cr.Name, "except", "empty", "remove it, or write what it leaves out", "rule %q leaves out every lead", cr.Name)
+		return
+	}
+	except := c.expand(cr.Name, "except", *cr.Except)
+	shared := c.row(cr.Name, "except", &except)
+	cr.except = &tree{}
+	anyTime := &compiledRule{}
+	for _, g := range c.geographies(cr.Name, "except", except) {
+		v := &variant{rule: anyTime, row: shared, geo: g.place, vec: shared.vec}
+		for dim, value := range g.vec {
+			v.vec[dim] += value
+		}
+		cr.except.add(v, nil, v.filed(), nil)
+	}
+}
+
+// checkPeriod refuses a rule that ends before it begins.
+func (c *compiler) checkPeriod(r Rule) {
+	if !r.From.IsZero() && !r.Until.IsZero() && !r.From.Before(r.Until) {
+		c.fail("rules", r.Name, "until", "period", "let it end after it begins", "rule %q ends before it begins", r.Name)
 	}
 }
 
 // fallbackPool is the pool of the unconditional default rule, without which leads could be lost.
 func (c *compiler) fallbackPool(rules []*compiledRule) string {
 	for _, r := range rules {
-		if r.Band != Default || !r.When.empty() {
+		if r.Band != Default || r.conditional() || !r.always() {
 			continue
 		}
 		if r.pool == "" && r.Then.Rep != "" {
@@ -212,14 +268,56 @@ func (c *compiler) fallbackPool(rules []*compiledRule) string {
 	return ""
 }
 
-// finish sorts and indexes what has been checked.
-func (c *compiler) finish() {
-	strongest := map[*compiledRule]*variant{}
+// plant files every variant in the tree of its band.
+func (c *compiler) plant() {
 	for _, v := range c.variants {
-		c.index(v)
-		if s := strongest[v.rule]; s == nil {
-			strongest[v.rule] = v
-		} else if order, _ := v.vec.compare(s.vec); order > 0 {
+		var leavesOut func([]hop) bool
+		if except := v.rule.except; except != nil {
+			leavesOut = func(way []hop) bool { return except.matches(c.table.on(way)) }
+		}
+		filed := c.table.bands[v.rule.rank].add(v, make([]hop, 0, dims), v.filed(), leavesOut)
+		if c.rows += filed; c.rows > maxRows {
+			c.tooLarge()
+			return
+		}
+	}
+	for i := range c.table.bands {
+		c.table.bands[i].sort()
+	}
+}
+
+// on is a lead of which nothing is known but what the way to a leaf asks for.
+func (t *Table) on(way []hop) *probe {
+	p := &probe{}
+	for _, h := range way {
+		switch h.dim {
+		case dimDomain:
+			p.domain(h.value, t.lists)
+		case dimPostal:
+			country, postal, _ := strings.Cut(h.value, ":")
+			p.place(place{country: country, postal: postal})
+		case dimRegion:
+			if country, _, _ := strings.Cut(h.value, "-"); len(p.by[dimCountry]) == 0 {
+				p.place(place{country: country, region: h.value})
+			} else {
+				p.by[dimRegion] = []string{h.value}
+			}
+		case dimLanguage:
+			p.tongue(h.value)
+		default:
+			if !slices.Contains(p.by[h.dim], h.value) {
+				p.by[h.dim] = append(p.by[h.dim], h.value)
+			}
+		}
+	}
+	return p
+}
+
+// rank sorts the rules by the order in which they take effect.
+func (c *compiler) rank() {
+	strongest := make(map[*compiledRule]*variant, len(c.table.rules))
+	for _, v := range c.variants {
+		if s := strongest[v.rule]; s == nil || stronger(v, s) < 0 {
 			strongest[v.rule] = v
 		}
 	}
@@ -234,35 +332,6 @@ func (c *compiler) finish() {
 			}
 			return -1
 		}
-		order, _ := vb.beats(va)
-		return order
+		return stronger(va, vb)
 	})
-}
-
-// index files a variant under the most selective of the facts it asks for.
-func (c *compiler) index(v *variant) {
-	file := func(dim int, values ...string) {
-		for _, value := range values {
-			key := indexKey{dim, value}
-			c.table.index[key] = append(c.table.index[key], v)
-		}
-	}
-	switch {
-	case len(v.domains) > 0:
-		file(dimDomain, slices.Collect(maps.Keys(v.domains[0]))...)
-	case v.geo.postal != "":
-		file(dimPostal, v.geo.postal)
-	case v.geo.region != "":
-		file(dimRegion, v.geo.region)
-	case v.geo.country != "":
-		file(dimCountry, v.geo.country)
-	default:
-		for fact, set := range v.sets {
-			if len(set) > 0 {
-				file(factDims[fact], set...)
-				return
-			}
-		}
-		c.table.rest = append(c.table.rest, v)
-	}
 }

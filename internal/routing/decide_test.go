@@ -34,7 +34,8 @@ var (
 		{Slug: "mitte", Within: "berlin", Places: []string{"DE:101"}},
 		{Slug: "alps", Within: "dach", Places: []string{"CH", "AT"}},
 	}
-	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}}}
+	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}}, {Slug: "friends", Domains: []string{"acme.example", "mail.partner.example"}}}
+	south    = []routing.Set{{Slug: "south", Dimension: "country", Values: []string{"AT", "CH"}}, {Slug: "shop", Dimension: "intent", Values: []string{"low"}}}
 )
 
 func compile(t testing.TB, rules []routing.Rule) *routing.Table {
@@ -45,7 +46,7 @@ func compile(t testing.TB, rules []routing.Rule) *routing.Table {
 			slugs = append(slugs, r.Then.Pool)
 		}
 	}
-	table, problems := routing.Compile(7, pools(slugs...), rules, world, partners)
+	table, problems := routing.Compile(7, pools(slugs...), rules, world, partners, south...)
 	if table == nil {
 		t.Fatalf("compile: %+v", problems)
 	}
@@ -180,11 +181,24 @@ func (r random) rules(n int) []routing.Rule {
 		rule := routing.Rule{
 			Name: fmt.Sprintf("rule %03d", i), Band: routing.Band(r.one("", "", "match", "override", "default")), Priority: r.IntN(4),
 			When: routing.Condition{
-				DomainList: r.some("partners"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
+				DomainList: r.some("partners", "friends"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
 				Postal: r.some("DE:1", "DE:10", "AT:10"), Region: r.some("DE-BY", "DE-BE"), Country: r.some("DE", "AT", "CH", "FR"),
 				Product: r.some("platform", "analytics"), Intent: r.some("high", "low"), Form: r.some("demo", "contact"), Language: r.some("de", "de-at", "fr"), Source: r.some("ads", "mail"),
 			},
 			Then: routing.Target{Pool: fmt.Sprintf("p%d", r.IntN(4))},
+		}
+		if r.IntN(4) == 0 {
+			rule.Any = []routing.Condition{{Source: []string{"ads"}}, {Product: []string{"platform"}, Form: []string{"demo"}}}
+			rule.When.Source, rule.When.Product, rule.When.Form = nil, nil, nil
+		}
+		if r.IntN(4) == 0 {
+			rule.Except = &routing.Condition{Language: r.some("de", "de-at"), Territory: []string{r.one("bavaria", "berlin", "alps")}}
+		}
+		if r.IntN(5) == 0 {
+			rule.From, rule.Until = start.Add(time.Duration(r.IntN(5)-2)*time.Hour), start.Add(time.Duration(r.IntN(3)+3)*time.Hour)
+		}
+		if r.IntN(5) == 0 {
+			rule.When.Set = []string{r.one("south", "shop")}
 		}
 		rules = append(rules, rule)
 	}
@@ -203,7 +217,7 @@ func (r random) facts() routing.Facts {
 func usable(rules []routing.Rule) []routing.Rule {
 	all := pools("rest", "p0", "p1", "p2", "p3")
 	for {
-		table, problems := routing.Compile(1, all, rules, world, partners)
+		table, problems := routing.Compile(1, all, rules, world, partners, south...)
 		if table != nil {
 			return rules
 		}
@@ -221,7 +235,7 @@ func TestDecide_EveryLeadLandsInExactlyOnePoolWhateverTheOrderOfRules(t *testing
 		tables := []*routing.Table{}
 		for range 3 {
 			r.Shuffle(len(rules), func(i, j int) { rules[i], rules[j] = rules[j], rules[i] })
-			table, problems := routing.Compile(1, pools("p3", "p2", "p1", "p0", "rest"), rules, world, partners)
+			table, problems := routing.Compile(1, pools("p3", "p2", "p1", "p0", "rest"), rules, world, partners, south...)
 			if table == nil {
 				t.Fatalf("seed %d: %+v", seed, problems)
 			}
@@ -248,6 +262,68 @@ func TestDecide_EveryLeadLandsInExactlyOnePoolWhateverTheOrderOfRules(t *testing
 	}
 }
 
+// TestDecide_FollowsDatesRowsExceptionsAndSets asks rules with each of them about leads on both sides of the line.
+func TestDecide_FollowsDatesRowsExceptionsAndSets(t *testing.T) {
+	t.Parallel()
+	to := func(pool string) routing.Target { return routing.Target{Pool: pool} }
+	table := compile(t, []routing.Rule{
+		catchAll,
+		{Name: "South", When: routing.Condition{Set: []string{"south"}}, Except: &routing.Condition{DomainClass: []string{"free"}, Form: []string{"demo"}}, Then: to("south")},
+		{Name: "Winter", When: routing.Condition{Country: []string{"DE"}}, From: start, Until: start.Add(time.Hour), Then: to("winter")},
+		{Name: "Latin", Any: []routing.Condition{{Country: []string{"ES"}}, {Country: []string{"FR"}, Language: []string{"fr"}}}, Then: to("latin")},
+		{Name: "Demos from Spain", When: routing.Condition{Form: []string{"demo"}, Country: []string{"ES"}}, Then: to("spain")},
+	})
+	for _, c := range []struct {
+		facts routing.Facts
+		after time.Duration
+		rule  string
+	}{
+		{routing.Facts{Country: "AT"}, 0, "South"},
+		{routing.Facts{Country: "AT", DomainClass: "free"}, 0, "South"},
+		{routing.Facts{Country: "AT", DomainClass: "free", Form: "demo"}, 0, "Everything else"},
+		{routing.Facts{Country: "DE"}, -time.Second, "Everything else"},
+		{routing.Facts{Country: "DE"}, 0, "Winter"},
+		{routing.Facts{Country: "DE"}, time.Hour, "Everything else"},
+		{routing.Facts{Country: "ES"}, 0, "Latin"},
+		{routing.Facts{Country: "FR"}, 0, "Everything else"},
+		{routing.Facts{Country: "FR", Language: "fr-CA"}, 0, "Latin"},
+		{routing.Facts{Country: "ES", Form: "demo"}, 0, "Demos from Spain"},
+	} {
+		if d := table.Decide(c.facts, start.Add(c.after)); d.Rule != c.rule {
+			t.Errorf("%+v after %v: rule %q, want %q", c.facts, c.after, d.Rule, c.rule)
+		}
+	}
+	without := table.Without("Demos from Spain", routing.Facts{Country: "ES", Form: "demo"}, start)
+	if without.Rule != "Latin" || table.Without("Everything else", routing.Facts{}, start).Pool != "" {
+		t.Errorf("without the winner: %+v", without)
+	}
+}
+
+// TestCompile_FilesConditionsOfManyValuesOnce makes a rule whose values multiply to more rows than are worth filing.
+func TestCompile_FilesConditionsOfManyValuesOnce(t *testing.T) {
+	t.Parallel()
+	var products, sources []string
+	for i := range 300 {
+		products, sources = append(products, fmt.Sprintf("product %d", i)), append(sources, fmt.Sprintf("source %d", i))
+	}
+	large := routing.Condition{Product: products, Source: sources}
+	table := compile(t, []routing.Rule{catchAll, {Name: "Large", When: large, Then: routing.Target{Pool: "large"}}})
+	if d := table.Decide(routing.Facts{Product: "Product 299", Source: "source 7"}, start); d.Rule != "Large" {
+		t.Errorf("%+v", d)
+	}
+	if d := table.Decide(routing.Facts{Product: "Product 300", Source: "source 7"}, start); d.Rule != "Everything else" {
+		t.Errorf("%+v", d)
+	}
+	_, problems := routing.Compile(1, pools("rest", "large", "other"), []routing.Rule{
+		catchAll,
+		{Name: "Large", When: large, Then: routing.Target{Pool: "large"}},
+		{Name: "One", When: routing.Condition{Product: products[:1], Source: sources[:1]}, Then: routing.Target{Pool: "other"}},
+	}, nil, nil)
+	if !slices.ContainsFunc(problems, func(p routing.Problem) bool { return p.Code == "tie" }) {
+		t.Errorf("no tie: %+v", problems)
+	}
+}
+
 // strongest finds the winner without any index: rules that match alone, then the one that wins each duel.
 func strongest(t *testing.T, rules []routing.Rule, f routing.Facts) string {
 	t.Helper()
@@ -255,7 +331,7 @@ func strongest(t *testing.T, rules []routing.Rule, f routing.Facts) string {
 		if !slices.ContainsFunc(names, func(r routing.Rule) bool { return r.Name == catchAll.Name }) {
 			names = append(names, catchAll)
 		}
-		table, problems := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), names, world, partners)
+		table, problems := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), names, world, partners, south...)
 		if table == nil {
 			t.Fatalf("%+v", problems)
 		}
@@ -280,21 +356,4 @@ func FuzzDecide_AnyFactsFindAPool(f *testing.F) {
 			t.Errorf("no pool: %+v", d)
 		}
 	})
-}
-
-func BenchmarkDecide(b *testing.B) {
-	r := random{rand.New(rand.NewPCG(7, 8))}
-	for _, n := range []int{10, 300, 3000} {
-		rules := usable(r.rules(n))
-		table, _ := routing.Compile(1, pools("rest", "p0", "p1", "p2", "p3"), rules, world, partners)
-		facts := make([]routing.Facts, 64)
-		for i := range facts {
-			facts[i] = r.facts()
-		}
-		b.Run(fmt.Sprintf("%d rules", len(rules)), func(b *testing.B) {
-			for i := range b.N {
-				table.Decide(facts[i%len(facts)], start)
-			}
-		})
-	}
 }

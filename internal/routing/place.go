@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"leadline/internal/lead"
 )
 
 // place is one country, region or range of postal codes.
@@ -36,6 +38,9 @@ func parsePlace(text string) (place, error) {
 	return place{country: text}, checkCountry(text)
 }
 
+// unknownRegion tells of a region that its country does not have, as far as we know: no lead is ever in it.
+func (p place) unknownRegion() bool { return p.region != "" && !lead.IsRegion(p.region) }
+
 // checkCountry accepts the ISO 3166-1 alpha-2 codes in use.
 func checkCountry(code string) error {
 	region, err := language.ParseRegion(code)
@@ -55,25 +60,6 @@ func (p place) String() string {
 	default:
 		return p.country
 	}
-}
-
-// covers tells whether every lead in q is surely in p. Regions and postal codes cannot be compared and do not cover each other.
-func (p place) covers(q place) bool {
-	switch {
-	case p.country != q.country:
-		return false
-	case p.postal != "":
-		return strings.HasPrefix(q.postal, p.postal)
-	case p.region != "":
-		return p.region == q.region
-	default:
-		return true
-	}
-}
-
-// comparable tells whether covers can give a true answer for p and q.
-func (p place) comparable(q place) bool {
-	return p.country != q.country || (p.region == "" || q.postal == "") && (p.postal == "" || q.region == "")
 }
 
 // comparedPostal is the form in which postal codes are compared: capitals and digits alone, since people write "SW1A 1AA" and

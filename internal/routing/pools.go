@@ -93,7 +93,7 @@ func (c *compiler) checkOverflow(p *Pool) {
 		return
 	}
 	if c.table.pools[p.Overflow] == nil {
-		c.fail("pools", p.Slug, "overflow", "unknown", closest(p.Overflow, slices.Collect(maps.Keys(c.table.pools))), "pool %q: there is no pool %q to overflow into", p.Slug, p.Overflow)
+		c.fail("pools", p.Slug, "overflow", "unknown", Closest(p.Overflow, slices.Collect(maps.Keys(c.table.pools))), "pool %q: there is no pool %q to overflow into", p.Slug, p.Overflow)
 		return
 	}
 	path := []string{p.Slug}

@@ -1,34 +1,90 @@
 package routing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
-// probe is the facts about one lead in the form in which rules compare them.
+// probe is the facts about one lead in the form in which rules compare them: of each dimension the values that it has. A lead with the
+// postal code 101 has DE:1, DE:10 and DE:101; one that writes from mail.acme.example has that domain and acme.example.
 type probe struct {
-	place
-	values   [facts]string
-	language string   // without its country: "de" for de-AT
-	suffixes []string // the e-mail domain and those above it
+	by  [dims][]string
+	now time.Time
 }
 
-func newProbe(f Facts) *probe {
-	p := &probe{
-		place: place{
-			country: strings.ToUpper(strings.TrimSpace(f.Country)),
-			region:  strings.ToUpper(strings.TrimSpace(f.Region)),
-			postal:  comparedPostal(f.PostalCode),
-		},
-		values: [facts]string{
-			factProduct: folded(f.Product), factIntent: folded(f.Intent), factDomainClass: folded(f.DomainClass),
-			factForm: folded(f.Form), factSource: folded(f.Source), factLanguage: folded(f.Language),
-		},
+// probe makes a lead comparable.
+func (t *Table) probe(f Facts, now time.Time) *probe {
+	p := &probe{now: now}
+	country, region := strings.ToUpper(strings.TrimSpace(f.Country)), strings.ToUpper(strings.TrimSpace(f.Region))
+	if country == "" && regionRE.MatchString(region) {
+		country = region[:2]
 	}
-	if p.country == "" && regionRE.MatchString(p.region) {
-		p.country = p.region[:2]
+	p.place(place{country: country, region: region, postal: comparedPostal(f.PostalCode)})
+	p.domain(folded(f.EmailDomain), t.lists)
+	for fact, value := range [facts]string{
+		factProduct: f.Product, factIntent: f.Intent, factDomainClass: f.DomainClass, factForm: f.Form, factSource: f.Source,
+	} {
+		p.set(factDims[fact], folded(value))
 	}
-	p.values[factLanguage] = strings.ReplaceAll(p.values[factLanguage], "_", "-")
-	p.language, _, _ = strings.Cut(p.values[factLanguage], "-")
-	p.suffixes = suffixes(folded(f.EmailDomain))
+	p.tongue(foldedTag(f.Language))
 	return p
+}
+
+func (p *probe) set(dim int, value string) {
+	if value != "" {
+		p.by[dim] = append(p.by[dim], value)
+	}
+}
+
+// place adds where the lead is. Without a country a postal code says nothing, and a region of another country is a mistake.
+func (p *probe) place(at place) {
+	if at.country == "" {
+		return
+	}
+	p.by[dimCountry] = []string{at.country}
+	if strings.HasPrefix(at.region, at.country+"-") {
+		p.by[dimRegion] = []string{at.region}
+	}
+	if at.postal == "" {
+		return
+	}
+	whole := at.country + ":" + at.postal
+	head := len(at.country) + 1
+	p.by[dimPostal] = make([]string, 0, min(len(at.postal), maxPostal))
+	for n := 1; n <= min(len(at.postal), maxPostal); n++ {
+		p.by[dimPostal] = append(p.by[dimPostal], whole[:head+n])
+	}
+}
+
+// domain adds the e-mail domain, those above it, and the lists that hold any of them.
+func (p *probe) domain(domain string, lists map[string][]string) {
+	p.by[dimDomain] = suffixes(domain)
+	for _, d := range p.by[dimDomain] {
+		for _, list := range lists[d] {
+			if !slices.Contains(p.by[dimDomainList], list) {
+				p.by[dimDomainList] = append(p.by[dimDomainList], list)
+			}
+		}
+	}
+}
+
+// tongue adds a language, and for de-at also de.
+func (p *probe) tongue(tag string) {
+	p.set(dimLanguage, tag)
+	if base, _, found := strings.Cut(tag, "-"); found {
+		p.set(dimLanguage, base)
+	}
+}
+
+// hasAny tells whether the lead has one of some sorted values in a dimension.
+func (p *probe) hasAny(dim int, sorted []string) bool {
+	for _, value := range p.by[dim] {
+		if _, ok := slices.BinarySearch(sorted, value); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // suffixes gives an e-mail domain and those above it, without the top-level one.
@@ -45,12 +101,8 @@ func suffixes(domain string) []string {
 	return all
 }
 
-// in tells whether the lead is in a place; the empty place is everywhere.
-func (p *probe) in(g place) bool {
-	return (g.country == "" || g.country == p.country) &&
-		(g.region == "" || g.region == p.region) &&
-		(g.postal == "" || strings.HasPrefix(p.postal, g.postal))
-}
-
 // folded is the form in which names are compared.
 func folded(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// foldedTag is the form in which languages are compared.
+func foldedTag(s string) string { return strings.ReplaceAll(folded(s), "_", "-") }

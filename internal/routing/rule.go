@@ -1,5 +1,7 @@
 package routing
 
+import "time"
+
 // Band is the first thing that decides between rules that match the same lead.
 type Band string
 
@@ -36,11 +38,19 @@ type Rule struct {
 	Band     Band   // empty: Match
 	Priority int    // decides between rules that are equally specific; higher wins
 	When     Condition
+	Any      []Condition // beside When one of these must be fulfilled; none: nothing more is asked
+	Except   *Condition  // leads that fulfil it are left out; nil: none
+	From     time.Time   // when the rule begins to count; zero: at once
+	Until    time.Time   // from when on it no longer does; zero: never
 	Then     Target
 }
 
+// conditional tells whether there is any lead that the rule does not match while it is in force.
+func (r *Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || r.Except != nil }
+
 // Condition is an AND over dimensions; within one dimension any of the values will do. An empty dimension is no condition.
 type Condition struct {
+	Set         []string // slugs of sets: their values count as if they stood in the set's dimension
 	DomainList  []string // slugs of lists of e-mail domains
 	Domain      []string // e-mail domains; sub-domains count as their parent
 	Territory   []string // slugs
@@ -53,6 +63,45 @@ type Condition struct {
 	Form        []string
 	Source      []string // utm_source
 	Language    []string // "de" also means de-AT
+}
+
+// part is one dimension of a condition, under its key in the configuration.
+type part struct {
+	key    string
+	dim    int // noDim: it is turned into others
+	values *[]string
+}
+
+// noDim marks what is no dimension itself: a territory is places, a set the values of another dimension.
+const noDim = -1
+
+// parts lists what a condition can ask.
+func (w *Condition) parts() [13]part {
+	return [13]part{
+		{"set", noDim, &w.Set},
+		{"domain_list", dimDomainList, &w.DomainList},
+		{"domain", dimDomain, &w.Domain},
+		{"territory", noDim, &w.Territory},
+		{"postal_code", dimPostal, &w.Postal},
+		{"region", dimRegion, &w.Region},
+		{"country", dimCountry, &w.Country},
+		{"product", dimProduct, &w.Product},
+		{"intent", dimIntent, &w.Intent},
+		{"domain_class", dimDomainClass, &w.DomainClass},
+		{"form", dimForm, &w.Form},
+		{"source", dimSource, &w.Source},
+		{"language", dimLanguage, &w.Language},
+	}
+}
+
+// empty tells whether the condition asks for nothing, so that every lead fulfils it.
+func (w *Condition) empty() bool {
+	for _, p := range w.parts() {
+		if len(*p.values) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot.
@@ -74,9 +123,27 @@ type List struct {
 	Domains []string
 }
 
+// Set is a named group of values of one dimension, to be used by many rules.
+type Set struct {
+	Slug      string
+	Dimension string // a key of SetDimensions
+	Values    []string
+}
+
+// SetDimensions are the dimensions of which there can be sets, as they are called in the configuration.
+func SetDimensions() []string {
+	var keys []string
+	for _, p := range new(Condition).parts() {
+		if p.dim != noDim && p.dim != dimDomainList {
+			keys = append(keys, p.key)
+		}
+	}
+	return keys
+}
+
 // Problem is what is wrong with a set of rules, or worth a look if Warning.
 type Problem struct {
-	Section string // rules, pools, territories or lists
+	Section string // rules, pools, territories, lists or sets
 	Name    string // of the entry
 	Field   string // within it, or empty
 	Code    string

@@ -16,14 +16,8 @@ type Table struct {
 	pools   map[string]*Pool
 	byRep   map[string][]string // e-mail -> slugs of pools
 	rules   []*compiledRule     // in effective order
-	index   map[indexKey][]*variant
-	rest    []*variant // variants without any dimension that could be looked up
-}
-
-// indexKey finds variants by the most selective fact they ask for.
-type indexKey struct {
-	dim   int
-	value string
+	bands   [3]tree             // by rank
+	lists   map[string][]string // e-mail domain -> slugs of lists that hold it
 }
 
 // Version is the number of the configuration that the table was compiled from.
@@ -76,63 +70,42 @@ func (t *Table) Rules() []Rule {
 }
 
 // Decide says where a lead goes and why. It always finds a rule, since a Table always ends in an unconditional one; only a
-// Table without rules gives an empty Decision. now is the moment for which the question is asked.
-func (t *Table) Decide(f Facts, _ time.Time) Decision {
+// Table without rules gives an empty Decision. now is the moment for which the question is asked: rules may begin and end.
+func (t *Table) Decide(f Facts, now time.Time) Decision {
 	if t == nil || len(t.rules) == 0 {
 		return Decision{}
 	}
 	var buf [32]*variant
-	matched := t.matching(newProbe(f), buf[:0])
+	return t.decision(t.matching(t.probe(f, now), buf[:0]))
+}
+
+// Without is Decide as if one rule were not there. Where no rule is left the Decision is empty.
+func (t *Table) Without(rule string, f Facts, now time.Time) Decision {
+	return t.decision(slices.DeleteFunc(t.matching(t.probe(f, now), nil), func(v *variant) bool { return v.rule.Name == rule }))
+}
+
+// matching appends the variants that a lead fulfils.
+func (t *Table) matching(p *probe, out []*variant) []*variant {
+	for rank := len(t.bands) - 1; rank >= 0; rank-- {
+		out = t.bands[rank].collect(p, out)
+	}
+	return out
+}
+
+func (t *Table) decision(matched []*variant) Decision {
+	if len(matched) == 0 {
+		return Decision{}
+	}
 	best := matched[0]
 	for _, v := range matched[1:] {
-		if order, _ := v.beats(best); order > 0 {
+		if stronger(v, best) < 0 {
 			best = v
 		}
 	}
-	d := Decision{
+	return Decision{
 		Version: t.version, Rule: best.rule.Name, Band: best.rule.Band.name(),
-		Pool: best.rule.pool, Rep: best.rule.Then.Rep,
+		Pool: best.rule.pool, Rep: best.rule.Then.Rep, RunnersUp: runnersUp(best, matched),
 	}
-	d.RunnersUp = runnersUp(best, matched)
-	return d
-}
-
-// matching appends every variant that the lead fulfils.
-func (t *Table) matching(p *probe, out []*variant) []*variant {
-	for _, domain := range p.suffixes {
-		out = t.probe(out, p, dimDomain, domain)
-	}
-	if p.country != "" {
-		for n := 1; n <= min(len(p.postal), maxPostal); n++ {
-			out = t.probe(out, p, dimPostal, p.postal[:n])
-		}
-		out = t.probe(out, p, dimRegion, p.region)
-		out = t.probe(out, p, dimCountry, p.country)
-	}
-	for i, value := range p.values {
-		out = t.probe(out, p, factDims[i], value)
-	}
-	if p.language != p.values[factLanguage] {
-		out = t.probe(out, p, dimLanguage, p.language)
-	}
-	for _, v := range t.rest {
-		if v.matches(p) {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-func (t *Table) probe(out []*variant, p *probe, dim int, value string) []*variant {
-	if value == "" {
-		return out
-	}
-	for _, v := range t.index[indexKey{dim, value}] {
-		if v.matches(p) {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 // runnersUp gives the rules that matched too, strongest first, each once and with what decided against it.
@@ -140,14 +113,7 @@ func runnersUp(best *variant, matched []*variant) []RunnerUp {
 	if len(matched) == 1 {
 		return nil
 	}
-	slices.SortFunc(matched, func(a, b *variant) int {
-		if a.rule == b.rule {
-			order, _ := b.vec.compare(a.vec)
-			return order
-		}
-		order, _ := b.beats(a)
-		return order
-	})
+	slices.SortFunc(matched, stronger)
 	seen := []*compiledRule{best.rule}
 	var out []RunnerUp
 	for _, v := range matched {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,9 +10,10 @@ import (
 // territory is one territory with its place in the tree.
 type territory struct {
 	Territory
-	places   []place
+	places   placeSet
 	children []*territory
 	depth    uint8
+	whole    []place // what extent gave
 }
 
 // addTerritories reads places and nesting.
@@ -22,7 +24,7 @@ func (c *compiler) addTerritories(all []Territory) {
 			c.fail("territories", given.Slug, "slug", "duplicate", "rename one of them", "there are two territories %q", given.Slug)
 			continue
 		}
-		t := &territory{Territory: given}
+		t := &territory{Territory: given, places: placeSet{at: map[place]bool{}}}
 		for _, text := range given.Places {
 			p, err := parsePlace(text)
 			if err == nil && len(p.postal) > maxPostal {
@@ -30,10 +32,13 @@ func (c *compiler) addTerritories(all []Territory) {
 				continue
 			}
 			if err != nil {
-				c.fail("territories", given.Slug, "places", "place", "", "territory %q: %v", given.Slug, err)
+				c.fail("territories", given.Slug, "places", "place", "write it like DE, DE-BY or DE:10", "territory %q: %v", given.Slug, err)
 				continue
 			}
-			t.places = append(t.places, p)
+			if p.unknownRegion() {
+				c.warn("territories", given.Slug, "places", "unknown_region", "use a code of ISO 3166-2", "territory %q: %s has no region %s, so no lead is in it", given.Slug, p.country, p.region)
+			}
+			t.places.add(p)
 		}
 		c.territories[given.Slug] = t
 	}
@@ -52,7 +57,7 @@ func (c *compiler) nest(t *territory) {
 	}
 	parent := c.territories[t.Within]
 	if parent == nil {
-		c.fail("territories", t.Slug, "within", "unknown", closest(t.Within, slices.Collect(maps.Keys(c.territories))), "territory %q: there is no territory %q to be within", t.Slug, t.Within)
+		c.fail("territories", t.Slug, "within", "unknown", Closest(t.Within, slices.Collect(maps.Keys(c.territories))), "territory %q: there is no territory %q to be within", t.Slug, t.Within)
 		return
 	}
 	path := []string{t.Slug}
@@ -75,12 +80,11 @@ func (c *compiler) checkTerritory(t *territory) {
 		c.fail("territories", t.Slug, "places", "empty", "add places: [DE] or remove it", "territory %q has no places", t.Slug)
 	}
 	parent := c.territories[t.Within]
-	if parent == nil || len(parent.places) == 0 {
+	if parent == nil || len(parent.places.all) == 0 {
 		return
 	}
-	for _, p := range t.places {
-		outside := !slices.ContainsFunc(parent.places, func(q place) bool { return q.covers(p) || !q.comparable(p) })
-		if outside {
+	for _, p := range t.places.all {
+		if !parent.places.covers(p) && !parent.places.unsure(p) {
 			c.warn("territories", t.Slug, "places", "outside", "add the place to the territory around it", "territory %q: %s lies outside of %q, which is to contain it", t.Slug, p, parent.Slug)
 		}
 	}
@@ -88,15 +92,18 @@ func (c *compiler) checkTerritory(t *territory) {
 
 // extent gives the places of a territory: its own and, for what these leave open, those of the territories within it.
 func (t *territory) extent() []place {
-	places := slices.Clone(t.places)
+	if t.whole != nil {
+		return t.whole
+	}
+	t.whole = slices.Clone(t.places.all)
 	for _, child := range t.children {
 		for _, p := range child.extent() {
-			if !slices.ContainsFunc(t.places, func(q place) bool { return q.covers(p) }) {
-				places = append(places, p)
+			if !t.places.covers(p) {
+				t.whole = append(t.whole, p)
 			}
 		}
 	}
-	return places
+	return t.whole
 }
 
 // geography is one way to fulfil the places of a condition, and how specific that is.
@@ -106,34 +113,34 @@ type geography struct {
 }
 
 // geographies gives every way in which a lead can fulfil what a rule says about places. No condition is one way: anywhere.
-func (c *compiler) geographies(r Rule) []geography {
+func (c *compiler) geographies(rule, at string, w Condition) []geography {
 	ways := []geography{{}}
-	if len(r.When.Territory) > 0 {
-		ways = combine(ways, c.territoryWays(r))
+	if len(w.Territory) > 0 {
+		ways = combine(ways, c.territoryWays(rule, at, w.Territory))
 	}
 	for _, asked := range []struct {
-		field string
+		key   string
 		texts []string
-	}{{"postal_code", r.When.Postal}, {"region", r.When.Region}, {"country", r.When.Country}} {
+	}{{"postal_code", w.Postal}, {"region", w.Region}, {"country", w.Country}} {
 		if len(asked.texts) > 0 {
-			ways = combine(ways, c.placeWays(r, asked.field, asked.texts))
+			ways = combine(ways, c.placeWays(rule, at, asked.key, asked.texts))
 		}
 	}
-	if len(ways) == 0 && !c.failed() {
-		c.fail("rules", r.Name, "when", "contradiction", "remove one of the conditions", "rule %q asks for places that have nothing in common", r.Name)
+	if len(ways) == 0 && c.errors == 0 {
+		c.fail("rules", rule, at, "contradiction", "remove one of the conditions", "rule %q asks for places that have nothing in common", rule)
 	}
 	return ways
 }
 
-func (c *compiler) territoryWays(r Rule) []geography {
+func (c *compiler) territoryWays(rule, at string, slugs []string) []geography {
 	var ways []geography
-	for _, slug := range r.When.Territory {
+	for _, slug := range slugs {
 		t := c.territories[slug]
 		if t == nil {
-			c.fail("rules", r.Name, "when.territory", "unknown", closest(slug, slices.Collect(maps.Keys(c.territories))), "rule %q: there is no territory %q", r.Name, slug)
+			c.fail("rules", rule, at+".territory", "unknown", Closest(slug, slices.Collect(maps.Keys(c.territories))), "rule %q: there is no territory %q", rule, slug)
 			continue
 		}
-		if c.failed() {
+		if c.errors > 0 {
 			continue // a ring of territories has no extent
 		}
 		for _, p := range t.extent() {
@@ -145,19 +152,33 @@ func (c *compiler) territoryWays(r Rule) []geography {
 	return ways
 }
 
-func (c *compiler) placeWays(r Rule, field string, texts []string) []geography {
+// placesOf says how a place is written under each key that takes them.
+var placesOf = map[string]string{
+	"postal_code": "country with the start of a postal code, like DE:10", "region": "region like DE-BY", "country": "country like DE",
+}
+
+// readPlace reads a place as one of the keys of placesOf takes it.
+func readPlace(key, text string) (place, error) {
+	p, err := parsePlace(text)
+	right := key == "postal_code" && p.postal != "" || key == "region" && p.region != "" || key == "country" && p.region == "" && p.postal == ""
+	if err == nil && (!right || len(p.postal) > maxPostal) {
+		err = fmt.Errorf("%q is no %s", text, placesOf[key])
+	}
+	return p, err
+}
+
+func (c *compiler) placeWays(rule, at, key string, texts []string) []geography {
 	var ways []geography
 	for _, text := range texts {
-		p, err := parsePlace(text)
-		right := field == "postal_code" && p.postal != "" || field == "region" && p.region != "" || field == "country" && p.region == "" && p.postal == ""
-		switch {
-		case err != nil:
-			c.fail("rules", r.Name, "when."+field, "place", "", "rule %q: %v", r.Name, err)
-		case !right || len(p.postal) > maxPostal:
-			c.fail("rules", r.Name, "when."+field, "place", "", "rule %q: %q is no %s", r.Name, text, map[string]string{"postal_code": "country with the start of a postal code, like DE:10", "region": "region like DE-BY", "country": "country like DE"}[field])
-		default:
-			ways = append(ways, geography{place: p, vec: p.vector()})
+		p, err := readPlace(key, text)
+		if err != nil {
+			c.fail("rules", rule, at+"."+key, "place", "name a "+placesOf[key], "rule %q: %v", rule, err)
+			continue
 		}
+		if p.unknownRegion() {
+			c.warn("rules", rule, at+"."+key, "unknown_region", "use a code of ISO 3166-2", "rule %q: %s has no region %s, so no lead is in it", rule, p.country, p.region)
+		}
+		ways = append(ways, geography{place: p, vec: p.vector()})
 	}
 	return ways
 }

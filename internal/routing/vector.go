@@ -1,6 +1,10 @@
 package routing
 
-import "slices"
+import (
+	"bytes"
+	"strings"
+	"time"
+)
 
 // The dimensions in which rules can be specific, in the order in which they decide: the first difference wins.
 const (
@@ -49,21 +53,51 @@ const (
 
 var factDims = [facts]int{dimProduct, dimIntent, dimDomainClass, dimForm, dimSource, dimLanguage}
 
-// variant is one way in which a rule can match: its condition with one particular place. A rule with territories has a variant
-// per place, because how specific it is depends on the place that matched.
-type variant struct {
-	rule    *compiledRule
-	vec     vector
-	geo     place
-	domains []domainSet // each must hold the lead's domain
-	sets    [facts][]string
+// row is one way to fulfil a rule, without its places: of each dimension any of the values will do, and one without values is no
+// condition. The variants of a row share it.
+type row struct {
+	values [dims][]string // in their compared form, sorted; nil where nothing is asked, and for places
+	vec    vector
 }
+
+// variant is a row with one particular place. A rule with territories has a variant per place, because how specific it is depends on
+// the place that matched.
+type variant struct {
+	rule *compiledRule
+	row  *row
+	geo  place
+	vec  vector
+	rest dimSet // what finding the variant has not compared yet
+}
+
+// dimSet is a set of dimensions.
+type dimSet uint32
+
+func (s dimSet) has(dim int) bool { return s&(1<<dim) != 0 }
 
 // compiledRule is a rule with its target resolved.
 type compiledRule struct {
 	Rule
-	rank int // of the band
-	pool string
+	rank   int // of the band
+	pool   string
+	except *tree // what it leaves out; nil: nothing
+}
+
+// at tells whether the rule is in force at a moment.
+func (r *compiledRule) at(now time.Time) bool {
+	return (r.From.IsZero() || !now.Before(r.From)) && (r.Until.IsZero() || now.Before(r.Until))
+}
+
+// always tells whether the rule is in force at all times.
+func (r *compiledRule) always() bool { return r.From.IsZero() && r.Until.IsZero() }
+
+// meets tells whether there is a moment at which both rules are in force.
+func (r *compiledRule) meets(s *compiledRule) bool {
+	return (r.Until.IsZero() || s.From.IsZero() || s.From.Before(r.Until)) && (s.Until.IsZero() || r.From.IsZero() || r.From.Before(s.Until))
+}
+
+func (r *compiledRule) sameTarget(s *compiledRule) bool {
+	return r.pool == s.pool && r.Then.Rep == s.Then.Rep
 }
 
 // beats orders variants of different rules; lost names what decided, in the words of a trace.
@@ -84,35 +118,28 @@ func (v *variant) beats(w *variant) (order int, lost string) {
 	return -1, "same result"
 }
 
-// domainSet is a set of e-mail domains; a domain below one of them belongs to it too.
-type domainSet map[string]struct{}
-
-func (s domainSet) holds(suffixes []string) bool {
-	for _, d := range suffixes {
-		if _, ok := s[d]; ok {
-			return true
-		}
+// stronger sorts variants, the strongest first.
+func stronger(a, b *variant) int {
+	if a.rule.rank != b.rule.rank {
+		return b.rule.rank - a.rule.rank
 	}
-	return false
+	if order := bytes.Compare(b.vec[:], a.vec[:]); order != 0 {
+		return order
+	}
+	if a.rule.Priority != b.rule.Priority {
+		return b.rule.Priority - a.rule.Priority
+	}
+	return strings.Compare(a.rule.Name, b.rule.Name)
 }
 
-// matches tells whether a lead fulfils the variant.
-func (v *variant) matches(p *probe) bool {
-	if !p.in(v.geo) {
-		return false
-	}
-	for i, set := range v.sets {
-		if len(set) == 0 || slices.Contains(set, p.values[i]) {
-			continue
-		}
-		if i != factLanguage || !slices.Contains(set, p.language) {
-			return false
+// holds tells whether a lead that was found to have what the tree compares fulfils the rest.
+func (v *variant) holds(p *probe) bool {
+	if v.rest != 0 {
+		for dim := range dims {
+			if v.rest.has(dim) && !p.hasAny(dim, v.row.values[dim]) {
+				return false
+			}
 		}
 	}
-	for _, set := range v.domains {
-		if !set.holds(p.suffixes) {
-			return false
-		}
-	}
-	return true
+	return v.rule.at(p.now) && (v.rule.except == nil || !v.rule.except.matches(p))
 }

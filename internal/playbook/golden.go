@@ -1,0 +1,81 @@
+package playbook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"leadline/internal/fault"
+	"leadline/internal/lead"
+	"leadline/internal/routing"
+)
+
+// goldenLead is a test as the rules see it.
+type goldenLead struct {
+	Test
+	facts routing.Facts
+	at    time.Time
+}
+
+// golden runs every test through the decision that live leads get.
+func (c *checker) golden(table *routing.Table) {
+	for i, test := range c.cfg.Tests {
+		path := fmt.Sprintf("tests[%d]", i)
+		form := c.cfg.form(test.Form)
+		if form == nil {
+			c.fail(path+".lead.form", "unknown", "name one of the forms", "test %q: there is no form %q", test.Name, test.Form)
+			continue
+		}
+		g, err := test.golden(form)
+		if err != nil {
+			c.fail(path+".lead", "lead", "correct the lead of the test", "test %q: its lead would be refused: %v", test.Name, err)
+			continue
+		}
+		d := table.Decide(g.facts, g.at)
+		for _, part := range test.Expect.misses(d) {
+			got := part.got
+			if got == "" {
+				got = "none"
+			}
+			c.fail(path+".expect."+part.key, "golden", "change the rules or the test", "test %q expects %s %s, but rule %q decides on %s", test.Name, part.key, part.want, d.Rule, got)
+		}
+	}
+}
+
+func (c *Config) form(slug string) *lead.Form {
+	if i := slices.IndexFunc(c.Forms, func(f *lead.Form) bool { return f.Slug == slug }); i >= 0 {
+		return c.Forms[i]
+	}
+	return nil
+}
+
+// miss is a part of a decision that is not as a test expects it.
+type miss struct{ key, want, got string }
+
+// misses lists what a decision does otherwise than expected.
+func (e Expectation) misses(d routing.Decision) []miss {
+	return slices.DeleteFunc([]miss{{"pool", e.Pool, d.Pool}, {"rep", e.Rep, d.Rep}, {"rule", e.Rule, d.Rule}}, func(m miss) bool {
+		return m.want == "" || m.want == m.got
+	})
+}
+
+// golden treats the lead of a test as intake would treat it.
+func (t Test) golden(form *lead.Form) (goldenLead, error) {
+	sub, err := lead.NormaliseAnswers(form, t.Lead)
+	if err != nil {
+		var f *fault.Error
+		if errors.As(err, &f) && len(f.Fields) > 0 {
+			return goldenLead{}, fmt.Errorf("%s: %s", f.Fields[0].Field, f.Fields[0].Message)
+		}
+		return goldenLead{}, err
+	}
+	at := t.At
+	if at.IsZero() {
+		at = aWeek
+	}
+	return goldenLead{Test: t, at: at, facts: routing.Facts{
+		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
+		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
+	}}, nil
+}
