@@ -28,21 +28,25 @@ const (
 // AwayAfter is how long after the last pong a rep whose presence came from the console no longer counts as reachable.
 const AwayAfter = 10 * time.Second
 
-// Rep is a person who takes leads.
+// Rep is a person who takes leads. Written into a trace, it says nothing that a decision does not depend on.
 type Rep struct {
-	ID             uuid.UUID
-	Email          string
-	Name           string
-	Team           string
-	Phone          string
-	Timezone       string
-	Hours          string // as written in the configuration; empty: always
-	Active         bool
-	Presence       Presence
-	PresenceBy     string
-	PresenceReason string
-	PresenceAt     time.Time
-	ReachableAt    *time.Time
-	Missed         int // offers in a row that timed out
-	Demo           bool
+	ID             uuid.UUID  `json:"id"`
+	Email          string     `json:"email"`
+	Name           string     `json:"-"`
+	Team           string     `json:"team,omitempty"`
+	Phone          string     `json:"-"`
+	Timezone       string     `json:"timezone,omitempty"`
+	Hours          string     `json:"hours,omitempty"`     // as written in the configuration; empty: always
+	StartsOn       string     `json:"starts_on,omitempty"` // first day, like 2026-12-01; empty: has begun
+	EndsOn         string     `json:"ends_on,omitempty"`   // last day; empty: none is known
+	Calendars      string     `json:"calendars,omitempty"` // slugs of the calendars whose holidays are theirs, with spaces between
+	Tags           string     `json:"tags,omitempty"`      // what they can do that not everybody can, with spaces between
+	Active         bool       `json:"active"`
+	Presence       Presence   `json:"presence"`
+	PresenceBy     string     `json:"presence_by,omitempty"`
+	PresenceReason string     `json:"presence_reason,omitempty"`
+	PresenceAt     time.Time  `json:"presence_at,omitzero"`
+	ReachableAt    *time.Time `json:"reachable_at,omitempty"`
+	Missed         int        `json:"missed,omitempty"` // offers in a row that timed out
+	Demo           bool       `json:"-"`
 }
