@@ -27,7 +27,7 @@ func (w *world) allocate(batch []*task) (err error) {
 		}
 		t.to = placed(out.Place)
 		if t.to != nil && t.to.rung == routing.RungTurn {
-			w.rows[t.to.pool].dirty = true
+			w.rows[w.table.Pool(t.to.pool).TurnsKey()].dirty = true
 		}
 	}
 	return nil

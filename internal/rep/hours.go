@@ -210,3 +210,13 @@ func (r Rep) TakesOffers() bool { return r.Presence == Available }
 
 // TakesFromPool tells whether the rep's presence lets them take leads that are open to a whole pool.
 func (r Rep) TakesFromPool() bool { return r.Presence == Available || r.Presence == Focus }
+
+// HasTag tells whether the rep has a tag.
+func (r Rep) HasTag(tag string) bool {
+	for has := range strings.FieldsSeq(r.Tags) {
+		if has == tag {
+			return true
+		}
+	}
+	return false
+}
