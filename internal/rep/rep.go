@@ -28,25 +28,26 @@ const (
 // AwayAfter is how long after the last pong a rep whose presence came from the console no longer counts as reachable.
 const AwayAfter = 10 * time.Second
 
-// Rep is a person who takes leads. Written into a trace, it says nothing that a decision does not depend on.
+// Rep is a person who takes leads. As JSON it is what decides whether they can take one now: a decision is stored with it. Names and
+// numbers do not go there, nor the address, which is the key under which people are stored.
 type Rep struct {
 	ID             uuid.UUID  `json:"id"`
-	Email          string     `json:"email"`
+	Email          string     `json:"-"`
 	Name           string     `json:"-"`
-	Team           string     `json:"team,omitempty"`
+	Team           string     `json:"-"`
 	Phone          string     `json:"-"`
-	Timezone       string     `json:"timezone,omitempty"`
-	Hours          string     `json:"hours,omitempty"`     // as written in the configuration; empty: always
-	StartsOn       string     `json:"starts_on,omitempty"` // first day, like 2026-12-01; empty: has begun
-	EndsOn         string     `json:"ends_on,omitempty"`   // last day; empty: none is known
-	Calendars      string     `json:"calendars,omitempty"` // slugs of the calendars whose holidays are theirs, with spaces between
-	Tags           string     `json:"tags,omitempty"`      // what they can do that not everybody can, with spaces between
-	Active         bool       `json:"active"`
+	Timezone       string     `json:"tz,omitempty"`
+	Hours          string     `json:"hours,omitempty"` // as written in the configuration; empty: always
+	StartsOn       string     `json:"-"`               // first day, like 2026-12-01; empty: has begun
+	EndsOn         string     `json:"-"`               // last day; empty: none is known
+	Calendars      string     `json:"-"`               // slugs of the calendars whose holidays are theirs, with spaces between
+	Tags           string     `json:"tags,omitempty"`  // what they can do that not everybody can, with spaces between
+	Active         bool       `json:"active,omitempty"`
 	Presence       Presence   `json:"presence"`
-	PresenceBy     string     `json:"presence_by,omitempty"`
-	PresenceReason string     `json:"presence_reason,omitempty"`
-	PresenceAt     time.Time  `json:"presence_at,omitzero"`
-	ReachableAt    *time.Time `json:"reachable_at,omitempty"`
-	Missed         int        `json:"missed,omitempty"` // offers in a row that timed out
+	PresenceBy     string     `json:"by,omitempty"`
+	PresenceReason string     `json:"reason,omitempty"`
+	PresenceAt     time.Time  `json:"-"`
+	ReachableAt    *time.Time `json:"seen,omitempty"`
+	Missed         int        `json:"-"` // offers in a row that timed out
 	Demo           bool       `json:"-"`
 }

@@ -75,7 +75,7 @@ func TestRoster_AgreesWithTheClockOnTheWallAtEveryMoment(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				for range 12 {
+				for range 4 {
 					agree(t, r, zone, around)
 				}
 			})
@@ -102,6 +102,9 @@ func agree(t *testing.T, r *rand.Rand, zone string, around time.Time) {
 		}
 		if !got.Until.After(at) || m.at(got.Until.Add(-time.Nanosecond)) != want || m.at(got.Until) == want {
 			t.Fatalf("%s %+v: %q at %s is said to last until %s (%s)", zone, p, want, at, got.Until, got.Until.In(m.zone))
+		}
+		if at.Minute() != 0 {
+			continue
 		}
 		if beyond := roster.At(p, at.AddDate(1, 0, 0)); beyond.Code != m.at(at.AddDate(1, 0, 0)) {
 			t.Fatalf("%s %+v: beyond the roster's days %q", zone, p, beyond.Code)

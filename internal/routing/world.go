@@ -15,8 +15,8 @@ import (
 // leads away; one goroutine uses it.
 type World struct {
 	Now    time.Time                  `json:"now"`
-	People map[string]*Person         `json:"people"` // by e-mail address
-	Turns  map[string]map[string]Turn `json:"turns"`  // by TurnsKey of a pool, then e-mail address; who is missing had no turn yet
+	People map[string]*Person         `json:"people,omitempty"` // by e-mail address
+	Turns  map[string]map[string]Turn `json:"turns,omitempty"`  // by TurnsKey of a pool, then e-mail address; who is missing had no turn yet
 }
 
 // Person is a rep with whether they work and what counts towards limits.
@@ -40,8 +40,8 @@ func (l Load) Open() int { return l.Offers + l.Uncontacted }
 
 // Turn is where one member of a pool stands in its rotation.
 type Turn struct {
-	Credit float64   `json:"credit"`
-	Joined bool      `json:"joined"`           // had part in a turn before; who had not begins at the mean of the others
+	Credit float64   `json:"credit,omitempty"`
+	Joined bool      `json:"joined,omitempty"` // had part in a turn before; who had not begins at the mean of the others
 	LastAt time.Time `json:"last_at,omitzero"` // when they last got a lead by a turn
 	SeenAt time.Time `json:"seen_at,omitzero"` // when they last had part in one, whoever got it
 	Missed float64   `json:"missed,omitempty"` // turns that passed them by and may be caught up
