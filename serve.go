@@ -259,11 +259,12 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
-			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets()}
+			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets(), Roster: p.playbook.Roster()}
 		},
 		OnCommit:  committed,
 		OnClaimed: p.writer.Submit,
 	})
+	p.playbook.WhenPeopleChange(p.dispatch.PresenceChanged)
 	p.spool, err = spool.Open(spool.Options{
 		Dir: filepath.Join(c.cfg.DataDir, "spool"), Node: node.ID(), Now: c.now, Log: log, Seal: ring.Envelope, Open: ring.OpenEnvelope,
 	})

@@ -34,6 +34,7 @@ var (
 	didActions = map[string][]audit.Action{
 		"reveals":   {audit.ContactRevealed, audit.PayloadRead},
 		"publishes": {audit.Published, audit.RepsChanged},
+		"people":    {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
 		},
@@ -50,6 +51,7 @@ var (
 		{Value: "", Label: "Anything"},
 		{Value: "reveals", Label: "Reveals"},
 		{Value: "publishes", Label: "Publishes"},
+		{Value: "people", Label: "People and turns"},
 		{Value: "access", Label: "Access changes"},
 		{Value: "reviews", Label: "Reviews of held leads"},
 		{Value: "exports", Label: "Exports"},
@@ -78,6 +80,8 @@ var deeds = map[audit.Action]string{
 	audit.DataKeyMade: "made", audit.DataKeyRotated: "rotated", audit.MasterKeyRotated: "rotated the master key", audit.KeyUsed: "opened",
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
 	audit.DriftResolved: "marked as resolved",
+	audit.RepActivated:  "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
+	audit.LeadRerouted: "gave to others", audit.CreditAdjusted: "adjusted the turns of",
 }
 
 func auditEntry(l audit.Line) views.AuditEntry {
@@ -119,7 +123,7 @@ func objectWord(l audit.Line) (word, page string) {
 			return l.Object, ""
 		}
 		return lead.Reference(id), "/leads/" + id.String()
-	case "account", "token":
+	case "account", "token", "rep":
 		if l.Actor != nil && l.Object == l.Actor.String() { // "Mia signed in Mia"
 			return "", ""
 		}

@@ -12,6 +12,7 @@ import (
 
 	"leadline/internal/audit"
 	"leadline/internal/fault"
+	"leadline/internal/rep"
 )
 
 // Store answers who somebody is and keeps the people, sessions, links and tokens. Safe for any number of goroutines.
@@ -165,7 +166,7 @@ func (s *Store) put(ctx context.Context, tx *gorm.DB, email, hash string, a NewA
 	return is, err
 }
 
-// Disable keeps a person out until they are added again: sessions end, links stop working. An address that nobody has is a NotFound
+// Disable keeps a person out until they are added again: sessions end, links stop working, and a rep takes no leads any more. An address that nobody has is a NotFound
 // fault; repeating the call is fine.
 func (s *Store) Disable(ctx context.Context, email string) error {
 	var id uuid.UUID
@@ -182,6 +183,10 @@ func (s *Store) Disable(ctx context.Context, email string) error {
 			return fmt.Errorf("void sign-in links: %w", err)
 		}
 		if _, err := endSessions(ctx, tx, "disabled", id); err != nil {
+			return err
+		}
+		// Whoever cannot sign in must get no leads either; most people are no reps.
+		if _, err := rep.NewStore(tx).SetActive(ctx, email, false); err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
 		_, err = audit.Append(ctx, tx, audit.Entry{Action: audit.AccountDisabled, ObjectKind: "account", Object: id.String()})

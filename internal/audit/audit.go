@@ -38,6 +38,12 @@ const (
 	TokenRevoked     Action = "token.revoked"       //
 	Published        Action = "config.published"    // object: version; detail: {hash}
 	RepsChanged      Action = "reps.changed"        // detail: {count}
+	RepActivated     Action = "rep.activated"       // object: rep
+	RepDeactivated   Action = "rep.deactivated"     // object: rep; open leads they had not touched go to others
+	AbsenceAdded     Action = "absence.added"       // object: rep; detail: {absence, kind, from, until}
+	AbsenceRemoved   Action = "absence.removed"     // object: rep; detail: as before
+	LeadRerouted     Action = "lead.rerouted"       // object: lead taken from somebody who was deactivated; detail: {rep}
+	CreditAdjusted   Action = "credit.adjusted"     // object: rep; detail: {pool, amount}; note: the reason
 	Exported         Action = "config.exported"     //
 	AuditSeen        Action = "audit.seen"          // detail: the filter, as ids and names
 	AuditExported    Action = "audit.exported"      //

@@ -46,7 +46,7 @@ type Line struct {
 	Action        Action
 	ObjectKind    string
 	Object        string
-	ObjectName    string // of an account or a token; empty for everything else
+	ObjectName    string // of an account, a token or a rep; empty for everything else
 	Detail        json.RawMessage
 	CorrelationID string
 	Note          string
@@ -275,7 +275,7 @@ func name(tx *gorm.DB, lines []Line) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	names, err := namesOf(tx, `SELECT id, coalesce(nullif(name, ''), email) AS name FROM account UNION ALL SELECT id, name FROM api_token`, ids)
+	names, err := namesOf(tx, `SELECT id, coalesce(nullif(name, ''), email) AS name FROM account UNION ALL SELECT id, name FROM api_token UNION ALL SELECT id, name FROM rep`, ids)
 	if err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func name(tx *gorm.DB, lines []Line) error {
 
 // named gives the id of an object that has a name for people.
 func (l Line) named() (uuid.UUID, bool) {
-	if l.ObjectKind != "account" && l.ObjectKind != "token" {
+	if l.ObjectKind != "account" && l.ObjectKind != "token" && l.ObjectKind != "rep" {
 		return uuid.Nil, false
 	}
 	id, err := uuid.Parse(l.Object)

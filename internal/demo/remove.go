@@ -46,6 +46,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete reveals", `DELETE FROM reveal WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete holds", `DELETE FROM hold WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete credits", `DELETE FROM credit_entry WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
@@ -60,9 +61,10 @@ var removeSteps = []struct{ what, sql string }{
 		WHERE demo AND (EXISTS (SELECT FROM lead l WHERE l.rep_id = rep.id) OR EXISTS (SELECT FROM offer o WHERE o.rep_id = rep.id)
 		   OR EXISTS (SELECT FROM decision d WHERE d.rep_id = rep.id) OR EXISTS (SELECT FROM event e WHERE e.rep_id = rep.id))`},
 	{"delete reps", `DELETE FROM rep WHERE demo`},
-	{"take deleted reps out of pools", `UPDATE pool_state SET (members, credits, last_at) = (
-			SELECT coalesce(array_agg(m.id ORDER BY m.n), '{}'), coalesce(array_agg(m.credit ORDER BY m.n), '{}'), coalesce(array_agg(m.at ORDER BY m.n), '{}')
-			FROM unnest(members, credits, last_at) WITH ORDINALITY AS m(id, credit, at, n)
+	{"take deleted reps out of pools", `UPDATE pool_state SET (members, credits, last_at, seen_at, missed, next_at) = (
+			SELECT coalesce(array_agg(m.id ORDER BY m.n), '{}'), coalesce(array_agg(m.credit ORDER BY m.n), '{}'), coalesce(array_agg(m.at ORDER BY m.n), '{}'),
+				coalesce(array_agg(m.seen ORDER BY m.n), '{}'), coalesce(array_agg(coalesce(m.missed, 0) ORDER BY m.n), '{}'), coalesce(array_agg(m.next ORDER BY m.n), '{}')
+			FROM unnest(members, credits, last_at, seen_at, missed, next_at) WITH ORDINALITY AS m(id, credit, at, seen, missed, next, n)
 			WHERE EXISTS (SELECT FROM rep WHERE rep.id = m.id))
 		WHERE EXISTS (SELECT FROM unnest(members) AS m(id) WHERE NOT EXISTS (SELECT FROM rep WHERE rep.id = m.id))`},
 	{"delete empty pools", `DELETE FROM pool_state WHERE members = '{}'`},

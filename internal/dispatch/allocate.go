@@ -27,7 +27,7 @@ func (w *world) allocate(batch []*task) (err error) {
 		}
 		t.to = placed(out.Place)
 		if t.to != nil && t.to.rung == routing.RungTurn {
-			w.rows[t.to.pool].dirty = true
+			w.rows[w.table.Pool(t.to.pool).TurnsKey()].dirty = true
 		}
 	}
 	return nil
@@ -37,7 +37,7 @@ func (w *world) allocate(batch []*task) (err error) {
 func (t *task) asCase() routing.Case {
 	return routing.Case{
 		Facts: t.facts, Decided: &t.decision, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
-		Withdrawn: t.endState == stateWithdrawn, Pool: t.pool, Past: t.history, Attempt: t.attempt,
+		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 	"leadline/internal/telemetry"
 )
@@ -27,6 +28,7 @@ import (
 type Snapshot struct {
 	Table   *routing.Table
 	Targets []outbox.Target // what every new lead must reach
+	Roster  *rep.Roster     // who works when; nil: by hours alone
 }
 
 // Options are what a Service needs. DB, Outbox, Snapshot and Now are required; functions may be nil where noted.

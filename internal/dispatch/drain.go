@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -62,24 +63,22 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		d.strays = d.strays || strays && table.Pool(slug) == nil
 	}
 	for _, email := range named {
-		v.person(email, false)
+		v.person(email, uncounted)
 	}
-	w := &world{table: table}
+	w := &world{table: table, roster: s.Snapshot().Roster}
 	look := &pgx.Batch{}
 	w.readReps(look, v)
 	if err := tx.SendBatch(ctx, look).Close(); err != nil {
 		return nil, err
 	}
-	if err := w.seat(ctx, tx, v); err != nil {
-		return nil, err
-	}
+	w.seat()
 	for _, slug := range waiting {
 		if p := table.Pool(slug); p != nil && routing.Ready(table, &w.World, p) {
 			d.ready = append(d.ready, slug)
 		}
 	}
 	for _, email := range named {
-		if w.Able(nil, email) == "" {
+		if w.Able(nil, email).Code == rep.Able {
 			d.people = append(d.people, email)
 		}
 	}

@@ -31,11 +31,11 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	if err := decide(snap.Table, batch); err != nil {
 		return nil, nil, err
 	}
-	w := &world{table: snap.Table}
+	w := &world{table: snap.Table, roster: snap.Roster}
 	v := newInvolved()
 	for _, t := range batch {
 		v.add(snap.Table, t.first)
-		v.person(t.decision.Rep, false)
+		v.person(t.decision.Rep, uncounted)
 	}
 	look := &pgx.Batch{}
 	endOffers(look, batch)
@@ -48,9 +48,7 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	if err := w.addPools(ctx, db, v); err != nil {
 		return nil, nil, err
 	}
-	if err := w.seat(ctx, db, v); err != nil {
-		return nil, nil, err
-	}
+	w.seat()
 	if err := w.allocate(batch); err != nil {
 		return nil, nil, err
 	}

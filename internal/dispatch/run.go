@@ -146,6 +146,9 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 			return err
 		}
 	}
+	if err := d.reroute(ctx, snap); err != nil {
+		return err
+	}
 	if err := d.drain(ctx, alarm, snap); err != nil {
 		return err
 	}

@@ -18,28 +18,33 @@ import (
 // world is what one transaction knows of pools and reps. Allocations change it as they are made.
 type world struct {
 	routing.World
-	table *routing.Table
-	rows  map[string]*poolRow
+	table  *routing.Table
+	roster *rep.Roster
+	rows   map[string]*poolRow // by TurnsKey
+	loads  map[string]loads
 }
 
-// poolRow is a pool's row: credits and turns of members, and of former ones, so that who comes back keeps the ledger.
+// poolRow is the row of a pool, or of a group of them: credits and turns of members, and of former ones, so that who comes back keeps
+// the ledger.
 type poolRow struct {
-	pool    *routing.Pool
-	members []uuid.UUID // as stored
+	key     string
+	members []uuid.UUID // as stored; what follows is in the same order, and may be shorter
 	credits []float64
 	lastAt  []*time.Time
+	seenAt  []*time.Time
+	missed  []float64
+	nextAt  []*time.Time
 	dirty   bool
 }
 
-// involved adds what could matter for leads of a pool: the pools they overflow to and everybody in them. counted tells reps
-// whose leads must be counted, because a limit or the strategy looks at them.
+// involved adds what could matter for leads of a pool: the pools they overflow to and everybody in them.
 type involved struct {
 	pools   map[string]*routing.Pool
-	counted map[string]bool // e-mail -> must be counted
+	counted map[string]int // e-mail -> how many hours back leads must be counted; -1: they are not looked at
 }
 
 func newInvolved() *involved {
-	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]bool{}}
+	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]int{}}
 }
 
 func (v *involved) add(table *routing.Table, first *routing.Pool) {
@@ -52,44 +57,55 @@ func (v *involved) add(table *routing.Table, first *routing.Pool) {
 		}
 		v.pools[p.Slug] = p
 		for _, m := range p.Members {
-			v.person(m.Rep, p.Strategy == routing.LeastLoaded || m.CapOpen > 0 || m.CapPerDay > 0)
+			back := m.Counted()
+			if p.Strategy == routing.LeastLoaded {
+				back = max(back, 0)
+			}
+			v.person(m.Rep, back)
 		}
-		v.person(p.LastResort, false)
+		v.person(p.LastResort, uncounted)
 	}
 }
 
-func (v *involved) person(email string, counted bool) {
-	if email != "" {
-		v.counted[email] = v.counted[email] || counted
+// uncounted is for people whose leads no limit looks at.
+const uncounted = -1
+
+func (v *involved) person(email string, back int) {
+	if email == "" {
+		return
 	}
+	if had, ok := v.counted[email]; ok {
+		back = max(back, had)
+	}
+	v.counted[email] = back
 }
 
-// turns lists the pools in which turns may be allocated, in the order in which they are locked.
-func (v *involved) turns() (slugs []string) {
-	for _, slug := range slices.Sorted(maps.Keys(v.pools)) {
-		if v.pools[slug].TakesTurns() {
-			slugs = append(slugs, slug)
+// turns lists the rows of the pools in which turns may be allocated, in the order in which they are locked.
+func (v *involved) turns() []string {
+	keys := map[string]bool{}
+	for _, p := range v.pools {
+		if p.TakesTurns() {
+			keys[p.TurnsKey()] = true
 		}
 	}
-	return slugs
+	return slices.Sorted(maps.Keys(keys))
 }
 
 // lockPools queues what locks and reads the rows of all pools in which turns may be allocated.
 func (w *world) lockPools(send *pgx.Batch, v *involved) {
 	w.rows = map[string]*poolRow{}
-	slugs := v.turns()
-	if len(slugs) == 0 {
+	keys := v.turns()
+	if len(keys) == 0 {
 		return
 	}
-	send.Queue(`SELECT pool, members, credits, last_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`, slugs).Query(func(rows pgx.Rows) error {
+	const query = `SELECT pool, members, credits, last_at, seen_at, missed, next_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`
+	send.Queue(query, keys).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
-			var slug string
 			st := &poolRow{}
-			if err := rows.Scan(&slug, &st.members, &st.credits, &st.lastAt); err != nil {
+			if err := rows.Scan(&st.key, &st.members, &st.credits, &st.lastAt, &st.seenAt, &st.missed, &st.nextAt); err != nil {
 				return fmt.Errorf("lock pools: %w", err)
 			}
-			st.pool = v.pools[slug]
-			w.rows[slug] = st
+			w.rows[st.key] = st
 		}
 		return rows.Err()
 	})
@@ -98,12 +114,12 @@ func (w *world) lockPools(send *pgx.Batch, v *involved) {
 // addPools makes the rows of pools that were met for the first time, locks them, and reads reps again, which others may have
 // been given to in between.
 func (w *world) addPools(ctx context.Context, db session, v *involved) error {
-	slugs := v.turns()
-	if len(w.rows) == len(slugs) {
+	keys := v.turns()
+	if len(w.rows) == len(keys) {
 		return nil
 	}
 	// Sorted, so that two processes that meet a new pool for the first time do not deadlock over it.
-	_, err := db.Exec(ctx, `INSERT INTO pool_state (pool) SELECT slug FROM unnest($1::text[]) AS t(slug) ORDER BY slug ON CONFLICT DO NOTHING`, slugs)
+	_, err := db.Exec(ctx, `INSERT INTO pool_state (pool) SELECT slug FROM unnest($1::text[]) AS t(slug) ORDER BY slug ON CONFLICT DO NOTHING`, keys)
 	if err != nil {
 		return fmt.Errorf("add the state of new pools: %w", err)
 	}
@@ -113,11 +129,11 @@ func (w *world) addPools(ctx context.Context, db session, v *involved) error {
 	return db.SendBatch(ctx, again).Close()
 }
 
-const repsSQL = `SELECT r.id, r.email, r.name, r.team, r.timezone, r.hours, r.active, r.presence, r.presence_by,
+const repsSQL = `SELECT r.id, r.email, r.name, r.team, r.timezone, r.hours, r.starts_on, r.ends_on, r.calendars, r.tags, r.active, r.presence, r.presence_by,
 	r.presence_reason, r.presence_at, r.reachable_at, r.missed
 FROM rep r WHERE r.email = ANY($1)`
 
-// readReps queues what reads the clock and everybody involved. After lockPools, what others allocated before us in the same pools
+// readReps queues what reads the clock, everybody involved, and what they have in hand. After lockPools, what others allocated before us in the same pools
 // is seen.
 func (w *world) readReps(send *pgx.Batch, v *involved) {
 	emails := slices.Sorted(maps.Keys(v.counted))
@@ -126,7 +142,7 @@ func (w *world) readReps(send *pgx.Batch, v *involved) {
 	send.Queue(repsSQL, emails).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			p := &routing.Person{}
-			if err := rows.Scan(&p.ID, &p.Email, &p.Name, &p.Team, &p.Timezone, &p.Hours, &p.Active, &p.Presence, &p.PresenceBy,
+			if err := rows.Scan(&p.ID, &p.Email, &p.Name, &p.Team, &p.Timezone, &p.Hours, &p.StartsOn, &p.EndsOn, &p.Calendars, &p.Tags, &p.Active, &p.Presence, &p.PresenceBy,
 				&p.PresenceReason, &p.PresenceAt, &p.ReachableAt, &p.Missed); err != nil {
 				return fmt.Errorf("read reps: %w", err)
 			}
@@ -134,111 +150,95 @@ func (w *world) readReps(send *pgx.Batch, v *involved) {
 		}
 		return rows.Err()
 	})
+	w.loads = readLoads(send, v)
 }
 
-// seat counts what limits look at, once reps were read, and gives every pool involved its members' turns.
-func (w *world) seat(ctx context.Context, db session, v *involved) error {
-	var counted []*routing.Person
+// seat says of everybody, once reps were read, whether they work and what they have in hand, and gives every pool its members' turns.
+func (w *world) seat() {
+	byID := make(map[uuid.UUID]string, len(w.People))
 	for email, p := range w.People {
-		if v.counted[email] {
-			counted = append(counted, p)
+		p.Status = w.roster.At(p.Rep, w.Now)
+		if l, ok := w.loads[email]; ok {
+			p.Load = l.at(w.Now, p.Timezone)
 		}
+		byID[p.ID] = email
 	}
-	if err := w.count(ctx, db, counted); err != nil {
-		return err
+	w.Turns = make(map[string]map[string]routing.Turn, len(w.rows))
+	for key, row := range w.rows {
+		w.Turns[key] = row.turns(byID)
 	}
-	w.Turns = make(map[string][]routing.Turn, len(w.rows))
-	for slug, row := range w.rows {
-		w.Turns[slug] = row.turns(w)
-	}
-	return nil
 }
 
-const countSQL = `
-SELECT t.id,
-    (SELECT count(*) FROM offer o WHERE o.rep_id = t.id AND o.state = 'open'),
-    (SELECT count(*) FROM lead l WHERE l.rep_id = t.id AND l.stage = 'claimed'),
-    (SELECT count(*) FROM lead l WHERE l.rep_id = t.id AND l.claimed_at >= t.midnight)
-FROM unnest($1::uuid[], $2::timestamptz[]) AS t(id, midnight)`
-
-// count fills in what limits look at. Midnight is computed here: a zone that the database does not know must not stop dispatch.
-func (w *world) count(ctx context.Context, db session, people []*routing.Person) error {
-	if len(people) == 0 {
-		return nil
-	}
-	ids := make([]uuid.UUID, len(people))
-	midnights := make([]time.Time, len(people))
-	byID := make(map[uuid.UUID]*routing.Person, len(people))
-	for i, p := range people {
-		ids[i], midnights[i], byID[p.ID] = p.ID, midnight(w.Now, p.Timezone), p
-	}
-	rows, err := db.Query(ctx, countSQL, ids, midnights)
-	if err != nil {
-		return fmt.Errorf("count leads of reps: %w", err)
-	}
-	var id uuid.UUID
-	var offers, held, today int
-	_, err = pgx.ForEachRow(rows, []any{&id, &offers, &held, &today}, func() error {
-		byID[id].Open, byID[id].Today = offers+held, offers+today
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("count leads of reps: %w", err)
-	}
-	return nil
-}
-
-func midnight(now time.Time, zone string) time.Time {
-	place, err := rep.Zone(zone)
-	if err != nil {
-		place = time.UTC
-	}
-	y, m, d := now.In(place).Date()
-	return time.Date(y, m, d, 0, 0, 0, 0, place)
-}
-
-// turns are those of the pool's members, from its row.
-func (st *poolRow) turns(w *world) []routing.Turn {
-	turns := make([]routing.Turn, len(st.pool.Members))
-	for i, m := range st.pool.Members {
-		who := w.People[m.Rep]
-		if who == nil {
+// turns are those of the people who are involved.
+func (st *poolRow) turns(byID map[uuid.UUID]string) map[string]routing.Turn {
+	turns := make(map[string]routing.Turn, len(st.members))
+	for at, id := range st.members {
+		email, involved := byID[id]
+		if !involved {
 			continue
 		}
-		at := slices.Index(st.members, who.ID)
-		if at < 0 {
-			continue
+		t := routing.Turn{LastAt: moment(st.lastAt, at), SeenAt: moment(st.seenAt, at), NextAt: moment(st.nextAt, at)}
+		if at < len(st.credits) && !math.IsNaN(st.credits[at]) { // no number: only strategies without credits gave turns so far
+			t.Credit, t.Joined = st.credits[at], true
 		}
-		if credit := st.credits[at]; !math.IsNaN(credit) { // no number: only strategies without credits gave turns so far
-			turns[i].Credit, turns[i].Joined = credit, true
+		if at < len(st.missed) {
+			t.Missed = st.missed[at]
 		}
-		if st.lastAt[at] != nil {
-			turns[i].LastAt = *st.lastAt[at]
-		}
+		turns[email] = t
 	}
 	return turns
 }
 
+func moment(all []*time.Time, at int) time.Time {
+	if at >= len(all) || all[at] == nil {
+		return time.Time{}
+	}
+	return *all[at]
+}
+
 // store writes turns back. Rows of former members stay as they are.
-func (st *poolRow) store(send *pgx.Batch, turns []routing.Turn, w *world) {
-	for i, m := range st.pool.Members {
-		who, turn := w.People[m.Rep], turns[i]
-		if who == nil || !turn.Joined && turn.LastAt.IsZero() {
-			continue // unknown, or had no part in any turn yet
+func (st *poolRow) store(send *pgx.Batch, turns map[string]routing.Turn, w *world) {
+	caughtUp := len(st.missed) > 0
+	for _, email := range slices.Sorted(maps.Keys(turns)) {
+		turn := turns[email]
+		if !turn.Joined && turn.LastAt.IsZero() {
+			continue // had no part in any turn yet
 		}
-		at := slices.Index(st.members, who.ID)
+		id := w.People[email].ID
+		at := slices.Index(st.members, id)
 		if at < 0 {
 			at = len(st.members)
-			st.members, st.credits, st.lastAt = append(st.members, who.ID), append(st.credits, 0), append(st.lastAt, nil)
+			st.members = append(st.members, id)
 		}
+		st.credits, st.lastAt = longer(st.credits, at), longer(st.lastAt, at)
+		st.seenAt, st.missed, st.nextAt = longer(st.seenAt, at), longer(st.missed, at), longer(st.nextAt, at)
 		st.credits[at] = turn.Credit
 		if !turn.Joined {
 			st.credits[at] = math.NaN()
 		}
-		if !turn.LastAt.IsZero() {
-			last := turn.LastAt
-			st.lastAt[at] = &last
-		}
+		st.lastAt[at], st.seenAt[at], st.nextAt[at] = stored(turn.LastAt), stored(turn.SeenAt), stored(turn.NextAt)
+		st.missed[at] = turn.Missed
+		caughtUp = caughtUp || turn.Missed > 0 || !turn.NextAt.IsZero()
 	}
-	send.Queue(`UPDATE pool_state SET members = $2, credits = $3, last_at = $4 WHERE pool = $1`, st.pool.Slug, st.members, st.credits, st.lastAt)
+	if !caughtUp { // most pools: two arrays less to write with every lead
+		st.missed, st.nextAt = []float64{}, []*time.Time{}
+	}
+	send.Queue(`UPDATE pool_state SET members = $2, credits = $3, last_at = $4, seen_at = $5, missed = $6, next_at = $7 WHERE pool = $1`,
+		st.key, st.members, st.credits, st.lastAt, st.seenAt, st.missed, st.nextAt)
+}
+
+// longer makes room for one more place in an array.
+func longer[T any](all []T, at int) []T {
+	for len(all) <= at {
+		var none T
+		all = append(all, none)
+	}
+	return all
+}
+
+func stored(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
 }

@@ -120,7 +120,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline)
 	for _, st := range w.rows {
 		if st.dirty {
-			st.store(send, w.Turns[st.pool.Slug], w)
+			st.store(send, w.Turns[st.key], w)
 		}
 	}
 	s.deliver(send, snap, batch, &e.claimed)

@@ -20,6 +20,7 @@ type builder struct {
 func (b *builder) build() {
 	b.forms()
 	b.teams()
+	b.calendars()
 	b.reps()
 	b.pools()
 	b.territories()

@@ -60,6 +60,7 @@ func (b *builder) reps() {
 			b.fail(path+".phone", "phone", "write it with the country's code, like +4930111222", "%s: %q is no phone number", what, d.Phone)
 		}
 		r.Hours = b.hours(path+".hours", what, &d.Hours, r.Timezone).String()
+		b.terms(path, what, d, &r)
 		b.cfg.Reps = append(b.cfg.Reps, r)
 	}
 }
@@ -85,6 +86,7 @@ func (b *builder) pools() {
 			Calendar: routing.Calendar(b.word(path+".sla.calendar", what+": sla.calendar", &d.SLA.Calendar,
 				string(routing.PoolHours), string(routing.RepHours), string(routing.NoCalendar))),
 		}
+		b.turns(path, what, d, p)
 		for j := range d.Members {
 			p.Members = append(p.Members, b.member(fmt.Sprintf("%s.members[%d]", path, j), what, &d.Members[j]))
 		}
@@ -128,8 +130,7 @@ func (b *builder) member(path, what string, d *memberDoc) routing.Member {
 			d.Weight = nil
 		}
 	}
-	m.CapOpen = b.limit(path+".cap.open", what, m.Rep, d.Cap.Open)
-	m.CapPerDay = b.limit(path+".cap.per_day", what, m.Rep, d.Cap.PerDay)
+	b.place(path, what, d, &m)
 	return m
 }
 

@@ -10,6 +10,7 @@ type document struct {
 	Version     int             `yaml:"version"`
 	Forms       []formDoc       `yaml:"forms,omitempty"`
 	Teams       []teamDoc       `yaml:"teams,omitempty"`
+	Calendars   []calendarDoc   `yaml:"calendars,omitempty"`
 	Reps        []repDoc        `yaml:"reps,omitempty"`
 	Pools       []poolDoc       `yaml:"pools,omitempty"`
 	Territories []territoryDoc  `yaml:"territories,omitempty"`
@@ -65,14 +66,23 @@ type teamDoc struct {
 	Timezone string `yaml:"timezone,omitempty"`
 }
 
+type calendarDoc struct {
+	Slug string   `yaml:"slug"`
+	Days []string `yaml:"days,omitempty"`
+}
+
 type repDoc struct {
-	Email    string `yaml:"email"`
-	Name     string `yaml:"name"`
-	Team     string `yaml:"team,omitempty"`
-	Phone    string `yaml:"phone,omitempty"`
-	Timezone string `yaml:"timezone,omitempty"`
-	Hours    string `yaml:"hours,omitempty"`
-	Active   *bool  `yaml:"active,omitempty"`
+	Email     string   `yaml:"email"`
+	Name      string   `yaml:"name"`
+	Team      string   `yaml:"team,omitempty"`
+	Phone     string   `yaml:"phone,omitempty"`
+	Timezone  string   `yaml:"timezone,omitempty"`
+	Hours     string   `yaml:"hours,omitempty"`
+	Calendars []string `yaml:"calendars,omitempty,flow"`
+	From      string   `yaml:"from,omitempty"`
+	Until     string   `yaml:"until,omitempty"`
+	Tags      []string `yaml:"tags,omitempty,flow"`
+	Active    *bool    `yaml:"active,omitempty"`
 }
 
 type poolDoc struct {
@@ -80,7 +90,12 @@ type poolDoc struct {
 	Hours      string      `yaml:"hours,omitempty"`
 	Timezone   string      `yaml:"timezone,omitempty"`
 	Members    []memberDoc `yaml:"members,omitempty"`
+	Needs      []string    `yaml:"needs,omitempty,flow"`
+	Group      string      `yaml:"group,omitempty"`
 	Strategy   string      `yaml:"strategy,omitempty"`
+	Sticky     string      `yaml:"sticky,omitempty"`
+	Reentry    reentryDoc  `yaml:"reentry,omitempty,flow"`
+	Credit     creditDoc   `yaml:"credit,omitempty,flow"`
 	Offer      offerDoc    `yaml:"offer,omitempty,flow"`
 	Overflow   string      `yaml:"overflow,omitempty"`
 	LastResort string      `yaml:"last_resort,omitempty"`
@@ -90,12 +105,35 @@ type poolDoc struct {
 type memberDoc struct {
 	Rep    string   `yaml:"rep"`
 	Weight *float64 `yaml:"weight,omitempty"`
+	Tier   string   `yaml:"tier,omitempty"`
+	Ramp   rampDoc  `yaml:"ramp,omitempty,flow"`
 	Cap    capDoc   `yaml:"cap,omitempty,flow"`
 }
 
+type rampDoc struct {
+	From string `yaml:"from,omitempty"`
+	Days *int   `yaml:"days,omitempty"`
+}
+
 type capDoc struct {
-	Open   *int `yaml:"open,omitempty"`
-	PerDay *int `yaml:"per_day,omitempty"`
+	Open        *int `yaml:"open,omitempty"`
+	ReserveHot  *int `yaml:"reserve_hot,omitempty"`
+	Offers      *int `yaml:"offers,omitempty"`
+	Uncontacted *int `yaml:"uncontacted,omitempty"`
+	PerHour     *int `yaml:"per_hour,omitempty"`
+	PerDay      *int `yaml:"per_day,omitempty"`
+	PerWeek     *int `yaml:"per_week,omitempty"`
+}
+
+type reentryDoc struct {
+	Policy string `yaml:"policy,omitempty"`
+	After  string `yaml:"after,omitempty"`
+	Most   *int   `yaml:"most,omitempty"`
+	Within string `yaml:"within,omitempty"`
+}
+
+type creditDoc struct {
+	BadLead *float64 `yaml:"bad_lead,omitempty"`
 }
 
 type offerDoc struct {

@@ -19,6 +19,7 @@ import (
 	"leadline/internal/outbox"
 	"leadline/internal/postgres"
 	"leadline/internal/privacy"
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -51,7 +52,11 @@ type Live struct {
 	log     *slog.Logger
 	current atomic.Pointer[Snapshot]
 
+	roster        atomic.Pointer[rep.Roster]
+	peopleChanged func() // may be nil
+
 	refreshing sync.Mutex
+	people     string // what the roster was built from
 	refused    int64  // the number of a version that this binary cannot read
 	stored     string // the state of the stored secrets that connections and clients were resolved with
 }
@@ -81,10 +86,17 @@ func empty() *Snapshot {
 func (l *Live) Current() *Snapshot { return l.current.Load() }
 
 // Refresh loads the newest version if it is not held already, and the credentials again if a stored secret has changed. A version
-// that this binary cannot read (published by a newer one) is logged once, and the former one stays.
+// that this binary cannot read (published by a newer one) is logged once, and the former one stays. The roster follows.
 func (l *Live) Refresh(ctx context.Context) error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
+	if err := l.refreshVersion(ctx); err != nil {
+		return err
+	}
+	return l.refreshRoster(ctx)
+}
+
+func (l *Live) refreshVersion(ctx context.Context) error {
 	db := l.db.Gorm.WithContext(ctx)
 	number, err := latestNumber(db)
 	if err != nil {
@@ -292,7 +304,7 @@ func wait(ctx context.Context, conn *pgx.Conn, before error) (*pgx.Conn, error) 
 			return nil, before
 		}
 		notification, err := conn.WaitForNotification(limited)
-		if err == nil && notification.Payload == "config" {
+		if err == nil && (notification.Payload == "config" || notification.Payload == rep.PeopleChanged) {
 			return conn, before
 		}
 		if err != nil && limited.Err() == nil {

@@ -27,6 +27,7 @@ import (
 type Config struct {
 	Forms       []*lead.Form
 	Teams       []Team
+	Calendars   []rep.Calendar
 	Reps        []rep.Rep // as written: without ids and presence
 	Pools       []*routing.Pool
 	Territories []routing.Territory

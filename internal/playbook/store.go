@@ -127,7 +127,7 @@ func knowsReps(ctx context.Context, store *rep.Store, cfg *Config) error {
 	if len(unknown) > 0 {
 		return fault.New(fault.Invalid, "Some reps do not exist: %s. Add them to reps.", strings.Join(unknown, "; "))
 	}
-	return nil
+	return knowsCalendars(all, cfg)
 }
 
 // publish stores the configuration under the next number unless it is live already.
@@ -203,7 +203,10 @@ func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
 
 // exported is a rep as it is written. The zone is written even if the team's is the same: teams may change, people stay.
 func exported(r rep.Rep) repDoc {
-	d := repDoc{Email: r.Email, Name: r.Name, Team: r.Team, Phone: r.Phone, Timezone: r.Timezone, Hours: r.Hours}
+	d := repDoc{
+		Email: r.Email, Name: r.Name, Team: r.Team, Phone: r.Phone, Timezone: r.Timezone, Hours: r.Hours,
+		Calendars: strings.Fields(r.Calendars), From: r.StartsOn, Until: r.EndsOn, Tags: strings.Fields(r.Tags),
+	}
 	if !r.Active {
 		d.Active = new(bool)
 	}

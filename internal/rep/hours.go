@@ -172,22 +172,28 @@ func Zone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// InHours tells whether the rep's own working hours are open at a moment. Hours that cannot be read (written by a newer
-// version) count as closed: no lead is offered on a guess.
-func (r Rep) InHours(at time.Time) bool {
+// timetable reads the rep's own working hours.
+func (r Rep) timetable() (Hours, error) {
 	if r.Hours == "" {
-		return true
+		return Hours{}, nil
 	}
 	key := timetable{r.Hours, r.Timezone}
 	if h, ok := timetables.Load(key); ok {
-		return h.(Hours).Open(at)
+		return h.(Hours), nil
 	}
 	h, err := ParseHours(r.Hours, r.Timezone)
 	if err != nil {
-		return false
+		return Hours{}, err
 	}
 	timetables.Store(key, h)
-	return h.Open(at)
+	return h, nil
+}
+
+// InHours tells whether the rep's own timetable is open at a moment: without dates, absences and holidays, which Roster.At
+// knows of. Hours that cannot be read (written by a newer version) count as closed.
+func (r Rep) InHours(at time.Time) bool {
+	h, err := r.timetable()
+	return err == nil && h.Open(at)
 }
 
 // Reachable tells whether an offer would reach the rep now: presence was set by the API, or a console of the rep answered
@@ -204,3 +210,13 @@ func (r Rep) TakesOffers() bool { return r.Presence == Available }
 
 // TakesFromPool tells whether the rep's presence lets them take leads that are open to a whole pool.
 func (r Rep) TakesFromPool() bool { return r.Presence == Available || r.Presence == Focus }
+
+// HasTag tells whether the rep has a tag.
+func (r Rep) HasTag(tag string) bool {
+	for has := range strings.FieldsSeq(r.Tags) {
+		if has == tag {
+			return true
+		}
+	}
+	return false
+}

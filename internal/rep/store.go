@@ -30,6 +30,10 @@ type row struct {
 	Phone          string
 	Timezone       string
 	Hours          string
+	StartsOn       string
+	EndsOn         string
+	Calendars      string
+	Tags           string
 	Active         bool
 	Presence       Presence
 	PresenceBy     string
@@ -82,25 +86,44 @@ func (s *Store) All(ctx context.Context) ([]Rep, error) {
 
 // Upsert adds reps, or updates what the configuration says of those who are there already, and tells how many rows changed.
 // Presence, reachability and history are never touched; a new rep starts off. ID is used only for new reps and made when zero.
+// Whose account was disabled stays deactivated, whatever the configuration says, until the account is added again. Run it in a
+// transaction: who is activated or deactivated is audited.
 func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
 	changed := 0
 	for _, r := range reps {
 		if r.ID == uuid.Nil {
 			r.ID = uuid.Must(uuid.NewV7())
 		}
-		done := s.db.WithContext(ctx).Exec(`
-			INSERT INTO rep AS old (id, email, name, team, phone, timezone, hours, active, demo)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (email) DO UPDATE SET name = excluded.name, team = excluded.team, phone = excluded.phone,
-				timezone = excluded.timezone, hours = excluded.hours, active = excluded.active,
-				demo = old.demo AND excluded.demo, updated_at = clock_timestamp()
-			WHERE (old.name, old.team, old.phone, old.timezone, old.hours, old.active, old.demo) IS DISTINCT FROM
-				(excluded.name, excluded.team, excluded.phone, excluded.timezone, excluded.hours, excluded.active, old.demo AND excluded.demo)`,
-			r.ID, strings.ToLower(r.Email), r.Name, r.Team, r.Phone, r.Timezone, r.Hours, r.Active, r.Demo)
-		if done.Error != nil {
-			return changed, fmt.Errorf("store rep: %w", done.Error)
+		var done []struct {
+			ID          uuid.UUID
+			Was, Active *bool
 		}
-		changed += int(done.RowsAffected)
+		err := s.db.WithContext(ctx).Raw(`
+			INSERT INTO rep AS old (id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags, active, demo)
+			SELECT v.*, ? AND NOT EXISTS (SELECT FROM account a WHERE a.email = v.email AND a.disabled_at IS NOT NULL), ?
+			FROM (VALUES (?::uuid, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v(id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags)
+			ON CONFLICT (email) DO UPDATE SET name = excluded.name, team = excluded.team, phone = excluded.phone,
+				timezone = excluded.timezone, hours = excluded.hours, starts_on = excluded.starts_on, ends_on = excluded.ends_on,
+				calendars = excluded.calendars, tags = excluded.tags, active = excluded.active,
+				demo = old.demo AND excluded.demo, updated_at = clock_timestamp()
+			WHERE (old.name, old.team, old.phone, old.timezone, old.hours, old.starts_on, old.ends_on, old.calendars, old.tags, old.active, old.demo)
+				IS DISTINCT FROM (excluded.name, excluded.team, excluded.phone, excluded.timezone, excluded.hours, excluded.starts_on, excluded.ends_on,
+				excluded.calendars, excluded.tags, excluded.active, old.demo AND excluded.demo)
+			RETURNING old.id, (SELECT before.active FROM rep before WHERE before.id = old.id) AS was, old.active`, // as the statement found it
+			r.Active, r.Demo,
+			r.ID, strings.ToLower(r.Email), r.Name, r.Team, r.Phone, r.Timezone, r.Hours, r.StartsOn, r.EndsOn, r.Calendars, r.Tags).Scan(&done).Error
+		if err != nil {
+			return changed, fmt.Errorf("store rep: %w", err)
+		}
+		changed += len(done)
+		for _, d := range done {
+			if d.Was == nil || *d.Was == *d.Active {
+				continue
+			}
+			if err := recordActive(ctx, s.db, d.ID, *d.Active); err != nil {
+				return changed, err
+			}
+		}
 	}
 	return changed, nil
 }
@@ -122,7 +145,7 @@ func (s *Store) SetPresence(ctx context.Context, email string, presence Presence
 			missed = CASE WHEN ? THEN missed ELSE 0 END,
 			reachable_at = CASE WHEN ? THEN clock_timestamp() ELSE reachable_at END
 		WHERE email = ?
-		RETURNING id, email, name, team, phone, timezone, hours, active, presence, presence_by, presence_reason, presence_at,
+		RETURNING id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags, active, presence, presence_by, presence_reason, presence_at,
 			reachable_at, missed, demo`,
 		presence, by, reason, by == BySystem, by == ByConsole, strings.ToLower(strings.TrimSpace(email))).Scan(&rows).Error
 	if err != nil {

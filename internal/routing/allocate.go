@@ -16,68 +16,11 @@ const maxCredit = 3
 // sameCredit is how near two credits must be to count as equal: sums of fractions are not exact.
 const sameCredit = 1e-9
 
-// Eligible tells whether a lead may be offered to one rep by name, and if not, why, in words for that rep and for ops. Caps are
-// those of the rep's membership in the pool; somebody who is no member has none. p may be nil.
-func Eligible(p *Pool, c Candidate, now time.Time) (ok bool, reason string) {
-	return eligible(p.member(c.Rep.Email), c, now)
-}
-
-// EligibleInPool is Eligible for leads that are open to a whole pool: somebody in focus may take those, and one offered to
-// them before is no obstacle.
-func EligibleInPool(p *Pool, c Candidate, now time.Time) (ok bool, reason string) {
-	c.Offered = false
-	if c.Rep.TakesFromPool() {
-		c.Rep.Presence = rep.Available
-	}
-	return Eligible(p, c, now)
-}
-
-// member finds a rep's place in the pool; the zero Member when there is none.
-func (p *Pool) member(email string) Member {
-	if p == nil {
-		return Member{}
-	}
-	if i := slices.IndexFunc(p.Members, func(m Member) bool { return m.Rep == email }); i >= 0 {
-		return p.Members[i]
-	}
-	return Member{}
-}
-
-func eligible(m Member, c Candidate, now time.Time) (bool, string) {
-	switch {
-	case !c.Rep.Active:
-		return false, "deactivated"
-	case !c.Rep.TakesOffers():
-		return false, presenceReason(c)
-	case !c.Rep.InHours(now):
-		return false, "outside working hours"
-	case !c.Rep.Reachable(now):
-		return false, "no console open"
-	case m.CapOpen > 0 && c.Open >= m.CapOpen:
-		return false, fmt.Sprintf("at limit: %d open, limit %d", c.Open, m.CapOpen)
-	case m.CapPerDay > 0 && c.Today >= m.CapPerDay:
-		return false, fmt.Sprintf("at limit: %d today, limit %d", c.Today, m.CapPerDay)
-	case c.Offered:
-		return false, "had it before"
-	}
-	return true, ""
-}
-
-func presenceReason(c Candidate) string {
-	word := map[rep.Presence]string{rep.Focus: "in focus: pool only", rep.Away: "away", rep.Off: "off"}[c.Rep.Presence]
-	if word == "" {
-		word = "not available"
-	}
-	if c.Rep.PresenceReason != "" {
-		return word + ": " + c.Rep.PresenceReason
-	}
-	return word
-}
-
-// Allocate chooses who of a pool gets a lead, and gives each candidate a line for the trace, in the order of cands. winner is
-// an index into cands, or -1: nobody can take it, the pool is closed, or its strategy leaves the choice to its members.
+// Allocate chooses who of a pool gets a lead, and gives each candidate a line for the trace, in the order of cands, which is that of the
+// members. winner is an index into cands, or -1: nobody can take it, the pool is closed, or its strategy leaves the choice to its
+// members.
 //
-// With a winner it changes Credit and LastAt of cands; the caller stores both. It reads nothing but its arguments.
+// With a winner it changes Turn of cands; the caller stores them. It reads nothing but its arguments.
 func Allocate(p *Pool, cands []Candidate, now time.Time) (winner int, verdicts []Verdict) {
 	verdicts = make([]Verdict, len(cands))
 	weights := make([]float64, len(cands)) // zero: not eligible
@@ -85,20 +28,23 @@ func Allocate(p *Pool, cands []Candidate, now time.Time) (winner int, verdicts [
 	line := make([]int, 0, len(cands)) // who is eligible, later in the order of their turns
 	closed := !p.Hours.Open(now)
 	for i := range cands {
-		m := p.memberAt(i, cands[i].Rep.Email)
-		ok, reason := eligible(m, cands[i], now)
+		m := p.memberAt(i, cands[i].Email)
+		o := eligible(p, m, cands[i], now)
 		if closed {
-			ok, reason = false, "the pool is outside its hours"
+			o = obstacle{code: CodePoolClosed, words: "the pool is outside its hours"}
 		}
-		verdicts[i] = Verdict{Rep: cands[i].Rep.Email, Outcome: Skipped, Reason: reason}
-		if ok {
-			line = append(line, i)
-			weights[i], limits[i] = max(m.Weight, 0), m.CapOpen
-			if m.Weight == 0 {
-				weights[i] = 1
-			}
+		verdicts[i] = o.verdict(cands[i].Email)
+		if o.code != rep.Able {
+			continue
 		}
+		line = append(line, i)
+		weights[i], limits[i] = max(m.Weight, 0), m.CapOpen
+		if m.Weight == 0 {
+			weights[i] = 1
+		}
+		weights[i] *= m.Ramp.factor(now)
 	}
+	line = p.firstLine(cands, line, verdicts)
 	if len(line) == 0 {
 		return -1, verdicts
 	}
@@ -108,18 +54,27 @@ func Allocate(p *Pool, cands []Candidate, now time.Time) (winner int, verdicts [
 		}
 		return -1, verdicts
 	}
+	share(line, weights)
 	switch p.Strategy {
 	case LeastLoaded:
 		byLoad(cands, line, limits)
 	case LongestIdle:
-		slices.SortStableFunc(line, func(a, b int) int { return cands[a].LastAt.Compare(cands[b].LastAt) })
+		slices.SortStableFunc(line, func(a, b int) int { return cands[a].Turn.LastAt.Compare(cands[b].Turn.LastAt) })
 	case Fixed: // in the order written
 	default:
+		p.Reentry.resume(cands, line, now)
 		byCredit(cands, line, weights)
+	}
+	held := p.stick(cands, line)
+	if p.Strategy == Weighted || p.Strategy == "" {
+		pay(cands, line[0])
 	}
 	explain(p, cands, line, weights, verdicts, now)
 	winner = line[0]
-	cands[winner].LastAt = now
+	if held {
+		verdicts[winner].Reason = "has an open lead of the same company"
+	}
+	cands[winner].Turn.LastAt = now
 	return winner, verdicts
 }
 
@@ -131,45 +86,79 @@ func (p *Pool) memberAt(i int, email string) Member {
 	return p.member(email)
 }
 
-// byCredit is the credit allocator, a smooth weighted rotation over those who are eligible now: each of them gains their share
-// of one turn, the highest credit is first in line and pays one turn. Those who are not eligible neither gain nor lose.
-func byCredit(cands []Candidate, line []int, weights []float64) {
+// firstLine leaves the second line out while anybody of the first can take the lead.
+func (p *Pool) firstLine(cands []Candidate, line []int, verdicts []Verdict) []int {
+	second := func(i int) bool { return p.memberAt(i, cands[i].Email).Overflow }
+	if !slices.ContainsFunc(line, func(i int) bool { return !second(i) }) {
+		return line
+	}
+	return slices.DeleteFunc(line, func(i int) bool {
+		if !second(i) {
+			return false
+		}
+		verdicts[i] = obstacle{code: CodeSecondLine, words: "second line: the first can take it"}.verdict(cands[i].Email)
+		return true
+	})
+}
+
+// share turns weights into parts of one turn.
+func share(line []int, weights []float64) {
 	var total float64
 	for _, i := range line {
 		total += weights[i]
 	}
-	settleJoiners(cands, line)
 	for _, i := range line {
-		cands[i].Credit += weights[i] / total
-	}
-	slices.SortStableFunc(line, func(a, b int) int {
-		if d := cands[b].Credit - cands[a].Credit; math.Abs(d) > sameCredit {
-			return cmp.Compare(d, 0)
-		}
-		return cands[a].LastAt.Compare(cands[b].LastAt)
-	})
-	cands[line[0]].Credit--
-	for _, i := range line {
-		cands[i].Credit = min(max(cands[i].Credit, -maxCredit), maxCredit)
+		weights[i] /= total
 	}
 }
 
-// settleJoiners gives those who are new to the pool the mean credit of the others, so that joining is no advantage.
-func settleJoiners(cands []Candidate, line []int) {
+// byCredit is the credit allocator, a smooth weighted rotation over those who are eligible now: each of them gains their share
+// of one turn, and the highest credit is first in line. Those who are not eligible neither gain nor lose.
+func byCredit(cands []Candidate, line []int, shares []float64) {
+	for _, i := range line {
+		cands[i].Turn.Credit += shares[i]
+	}
+	slices.SortStableFunc(line, func(a, b int) int {
+		if d := cands[b].Turn.Credit - cands[a].Turn.Credit; math.Abs(d) > sameCredit {
+			return cmp.Compare(d, 0)
+		}
+		return cands[a].Turn.LastAt.Compare(cands[b].Turn.LastAt)
+	})
+}
+
+// pay takes one turn off the credit of who got it, and keeps everybody within maxCredit of the mean. The mean may wander: credits that
+// were given by hand are nobody's loss, and only differences count.
+func pay(cands []Candidate, winner int) {
+	cands[winner].Turn.Credit--
 	var sum float64
-	known := 0
-	for _, i := range line {
-		if !math.IsNaN(cands[i].Credit) {
-			sum += cands[i].Credit
-			known++
+	n := 0
+	for _, c := range cands {
+		if c.Turn.Joined {
+			sum += c.Turn.Credit
+			n++
 		}
 	}
-	mean := sum / float64(max(known, 1))
-	for _, i := range line {
-		if math.IsNaN(cands[i].Credit) {
-			cands[i].Credit = mean
+	mean := sum / float64(n)
+	for i := range cands {
+		if t := &cands[i].Turn; t.Joined {
+			t.Credit = min(max(t.Credit, mean-maxCredit), mean+maxCredit)
 		}
 	}
+}
+
+// stick puts first whoever has an open lead of the same company, if the pool wants that. The turn is theirs all the same: they pay it.
+func (p *Pool) stick(cands []Candidate, line []int) bool {
+	if !p.Sticky {
+		return false
+	}
+	at := slices.IndexFunc(line, func(i int) bool { return cands[i].SameCompany })
+	if at < 0 {
+		return false
+	}
+	holder := line[at]
+	copy(line[1:at+1], line[:at])
+	line[0] = holder
+	return true
 }
 
 // byLoad puts first who has the fewest open leads, as a part of their limit when everybody has one; then who waited longest.
@@ -177,39 +166,35 @@ func byLoad(cands []Candidate, line, limits []int) {
 	limited := !slices.ContainsFunc(line, func(i int) bool { return limits[i] == 0 })
 	load := func(i int) float64 {
 		if limited {
-			return float64(cands[i].Open) / float64(limits[i])
+			return float64(cands[i].Load.Open()) / float64(limits[i])
 		}
-		return float64(cands[i].Open)
+		return float64(cands[i].Load.Open())
 	}
 	slices.SortStableFunc(line, func(a, b int) int {
 		if d := cmp.Compare(load(a), load(b)); d != 0 {
 			return d
 		}
-		return cands[a].LastAt.Compare(cands[b].LastAt)
+		return cands[a].Turn.LastAt.Compare(cands[b].Turn.LastAt)
 	})
 }
 
 // explain writes the verdicts of those in line; the first is the winner.
-func explain(p *Pool, cands []Candidate, line []int, weights []float64, verdicts []Verdict, now time.Time) {
-	var total float64
-	for _, i := range line {
-		total += weights[i]
-	}
+func explain(p *Pool, cands []Candidate, line []int, shares []float64, verdicts []Verdict, now time.Time) {
 	for place, i := range line {
 		v := &verdicts[i]
-		v.Outcome = EligibleOnly
+		v.Outcome, v.Share = EligibleOnly, shares[i]
 		if place == 0 {
 			v.Outcome = Chosen
 		}
 		switch p.Strategy {
 		case LeastLoaded:
-			v.Reason = fmt.Sprintf("%s with %d open", ordinal(place, "least busy"), cands[i].Open)
+			v.Reason = fmt.Sprintf("%s with %d open", ordinal(place, "least busy"), cands[i].Load.Open())
 		case LongestIdle:
-			v.Reason = fmt.Sprintf("%s, %s", ordinal(place, "waited longest"), lastLead(cands[i].LastAt, now))
+			v.Reason = fmt.Sprintf("%s, %s", ordinal(place, "waited longest"), lastLead(cands[i].Turn.LastAt, now))
 		case Fixed:
 			v.Reason = ordinal(place, "first in the pool's order")
 		default:
-			v.Reason = fmt.Sprintf("%s, %s, aim %.0f%%", ordinal(place, "next in turn"), lastLead(cands[i].LastAt, now), 100*weights[i]/total)
+			v.Reason = fmt.Sprintf("%s, %s, aim %.0f%%", ordinal(place, "next in turn"), lastLead(cands[i].Turn.LastAt, now), 100*shares[i])
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"leadline/internal/rep"
 )
 
 // Case is one lead that needs a place: what it is, and how far it has come.
@@ -16,6 +18,7 @@ type Case struct {
 	Pool      string    // where it is now
 	Past      []Past    // earlier offers, oldest first
 	Attempt   int       // the number of the newest of them
+	Company   []string  // e-mail addresses of reps who have open leads of the same company
 }
 
 // Past is an earlier offer of a lead.
@@ -121,14 +124,14 @@ func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
 	return nil
 }
 
-func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) string) *Placement {
+func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) Verdict) *Placement {
 	who := w.People[s.rep]
 	if who == nil {
-		o.explain(s, []Verdict{{Rep: s.rep, Outcome: Skipped, Reason: "no such rep"}})
+		o.explain(s, []Verdict{obstacle{code: rep.Unknown, words: "no such rep"}.verdict(s.rep)})
 		return nil
 	}
-	if reason := able(s.pool, who); reason != "" {
-		o.explain(s, []Verdict{{Rep: s.rep, Outcome: Skipped, Reason: reason}})
+	if why := able(s.pool, who); why.Code != rep.Able {
+		o.explain(s, []Verdict{why})
 		return nil
 	}
 	reason := "named by the rule"
@@ -140,10 +143,10 @@ func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) string) *Pl
 }
 
 func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
-	cands := w.candidates(s.pool, c.had)
+	cands := w.candidates(s.pool, c.ask())
 	winner, verdicts := Allocate(s.pool, cands, w.Now)
 	if winner < 0 && c.Waits {
-		cands = w.candidates(s.pool, nil) // everybody here has had it: whoever is back may have it again
+		cands = w.candidates(s.pool, c.ask().again()) // everybody here has had it: whoever is back may have it again
 		winner, verdicts = Allocate(s.pool, cands, w.Now)
 	}
 	o.explain(s, verdicts)
@@ -156,8 +159,7 @@ func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
 
 // take gives a rep an exclusive offer.
 func (p *Person) take(s step) *Placement {
-	p.Open++
-	p.Today++
+	p.Load.Offers++
 	return &Placement{Pool: s.pool.Slug, Rung: s.rung, Rep: p, Terms: s.pool.Offer.Exclusive}
 }
 
@@ -166,7 +168,7 @@ func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 	offer := &Placement{Pool: s.pool.Slug, Rung: s.rung, Terms: s.pool.Offer.Pool}
 	open := s.pool.Hours.Open(w.Now)
 	if !s.pool.TakesTurns() {
-		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.had), w.Now)
+		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.ask()), w.Now)
 		o.explain(s, verdicts)
 		if open && t.Pool(s.pool.Overflow) == nil {
 			offer.Terms = 0
@@ -181,7 +183,7 @@ func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 
 // someoneIn tells whether any member would see an offer to the whole pool and may take it.
 func (w *World) someoneIn(p *Pool) bool {
-	for _, c := range w.candidates(p, nil) {
+	for _, c := range w.candidates(p, anyLead) {
 		if ok, _ := EligibleInPool(p, c, w.Now); ok {
 			return true
 		}
@@ -189,33 +191,32 @@ func (w *World) someoneIn(p *Pool) bool {
 	return false
 }
 
-// Able says why a person cannot get an offer by name from a pool; empty: can. p may be nil, which knows no limits.
-func (w *World) Able(p *Pool, email string) string {
+// Able says why a person cannot get an offer by name from a pool; one without a Code: can. p may be nil, which knows no limits.
+func (w *World) Able(p *Pool, email string) Verdict {
 	who := w.People[email]
 	if who == nil {
-		return "no such rep"
+		return obstacle{code: rep.Unknown, words: "no such rep"}.verdict(email)
 	}
 	return w.offersTo(p, who)
 }
 
-func (w *World) offersTo(in *Pool, p *Person) string {
-	if ok, reason := Eligible(in, Candidate{RepID: p.ID, Rep: p.Rep, Open: p.Open, Today: p.Today}, w.Now); !ok {
-		return reason
-	}
-	return ""
+func (w *World) offersTo(in *Pool, p *Person) Verdict {
+	_, why := Eligible(in, Candidate{Person: *p, Hot: true}, w.Now)
+	return why
 }
 
 // callsUpon is offersTo for the last resort, whose working hours and limits do not count.
-func (w *World) callsUpon(_ *Pool, p *Person) string {
+func (w *World) callsUpon(_ *Pool, p *Person) Verdict {
+	var o obstacle
 	switch {
 	case !p.Active:
-		return "not active"
+		o = obstacle{code: rep.Deactivated, words: "not active"}
 	case !p.TakesFromPool():
-		return "presence is " + string(p.Presence)
+		o = obstacle{code: rep.NotPresent, words: "presence is " + string(p.Presence)}
 	case !p.Reachable(w.Now):
-		return "not reachable"
+		o = obstacle{code: rep.Unreachable, words: "not reachable"}
 	}
-	return ""
+	return o.verdict(p.Email)
 }
 
 // explain adds to the trace; the pool is named where it is not the one that the rule names.
@@ -235,7 +236,7 @@ func Ready(t *Table, w *World, first *Pool) bool {
 	for _, s := range t.ladder(first, "") {
 		switch {
 		case s.rung == RungLastResort:
-			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who) == "" {
+			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who).Code == rep.Able {
 				return true
 			}
 		case !s.pool.Hours.Open(w.Now):
@@ -253,7 +254,7 @@ func Ready(t *Table, w *World, first *Pool) bool {
 }
 
 func (w *World) anyTurn(p *Pool) bool {
-	for _, c := range w.candidates(p, nil) {
+	for _, c := range w.candidates(p, anyLead) {
 		if ok, _ := Eligible(p, c, w.Now); ok {
 			return true
 		}

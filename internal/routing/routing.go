@@ -7,8 +7,6 @@ package routing
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"leadline/internal/rep"
 )
 
@@ -67,6 +65,11 @@ type Pool struct {
 	LastResort string        // e-mail of the rep who gets what nobody else could take, or empty
 	FirstTouch time.Duration // goal; zero: none
 	Calendar   Calendar      // in which hours the goal's clock runs
+	Group      string        // pools of one group share their turns; empty: turns of its own
+	Needs      []string      // tags that a member must have to be offered leads
+	Sticky     bool          // a lead of a company goes to the member who has an open lead of it
+	Reentry    Reentry
+	BadLead    float64 // what a lead that turns out to be spam, a duplicate or a wrong contact gives back of a turn
 }
 
 // Calendar says in which hours the clock of a goal runs.
@@ -88,21 +91,17 @@ type OfferTerms struct {
 
 // Member is one rep's place in a pool. Zero caps mean no cap.
 type Member struct {
-	Rep       string  // e-mail
-	Weight    float64 // share of turns relative to the others; zero counts as 1
-	CapOpen   int
-	CapPerDay int
-}
-
-// Candidate is what dispatch knows of one member at the moment of allocation. Same order as Pool.Members.
-type Candidate struct {
-	RepID   uuid.UUID
-	Rep     rep.Rep
-	Open    int       // live exclusive offers plus leads claimed and not yet contacted
-	Today   int       // leads claimed since midnight in the rep's zone, plus live exclusive offers
-	LastAt  time.Time // when this pool last gave the rep a lead; zero: never
-	Credit  float64   // from the pool's state row; changed by Allocate
-	Offered bool      // this lead was offered to this rep before
+	Rep            string  // e-mail
+	Weight         float64 // share of turns relative to the others; zero counts as 1
+	Overflow       bool    // second line: gets turns only while nobody of the first line can
+	Ramp           Ramp
+	CapOpen        int // live exclusive offers plus leads claimed and not yet contacted
+	CapOffers      int // live exclusive offers
+	CapUncontacted int // leads claimed and not yet contacted
+	CapPerHour     int // claimed within the last hour, plus live exclusive offers
+	CapPerDay      int // since midnight in the rep's zone
+	CapPerWeek     int // since Monday in the rep's zone
+	ReserveHot     int // so many of CapOpen are kept for hot leads
 }
 
 // The outcomes a candidate can have.
@@ -121,7 +120,11 @@ type Considered struct {
 
 // Verdict is one candidate's line in the trace, with the reason in words.
 type Verdict struct {
-	Rep     string `json:"rep"`
-	Outcome string `json:"outcome"`
-	Reason  string `json:"reason"`
+	Rep     string   `json:"rep"`
+	Outcome string   `json:"outcome"`
+	Reason  string   `json:"reason"`
+	Code    rep.Code `json:"code,omitempty"`  // why skipped, for programs
+	Have    int      `json:"have,omitempty"`  // of a limit: where it stands
+	Limit   int      `json:"limit,omitempty"` //
+	Share   float64  `json:"share,omitempty"` // of this turn, as it is owed to them; those of a turn make one
 }

@@ -1,11 +1,12 @@
 package routing
 
 import (
-	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"leadline/internal/lead"
 	"leadline/internal/rep"
 )
 
@@ -13,59 +14,104 @@ import (
 // It is plain data, so that it can be stored with a decision and the decision taken again from it. Place changes it as it gives
 // leads away; one goroutine uses it.
 type World struct {
-	Now    time.Time
-	People map[string]*Person // by e-mail address
-	Turns  map[string][]Turn  // by pool, in the order of its members; a pool that is missing has given no turns yet
+	Now    time.Time                  `json:"now"`
+	People map[string]*Person         `json:"people,omitempty"` // by e-mail address
+	Turns  map[string]map[string]Turn `json:"turns,omitempty"`  // by TurnsKey of a pool, then e-mail address; who is missing had no turn yet
 }
 
-// Person is a rep with what counts towards limits.
+// Person is a rep with whether they work and what counts towards limits.
 type Person struct {
 	rep.Rep
-	Open  int // live exclusive offers plus leads claimed and not yet contacted
-	Today int // leads claimed since midnight in the rep's zone, plus live exclusive offers
+	Status rep.Status `json:"status,omitzero"`
+	Load   Load       `json:"load,omitzero"`
 }
+
+// Load is what somebody has in hand and had lately, in all pools together.
+type Load struct {
+	Offers      int `json:"offers,omitempty"`      // live exclusive offers
+	Uncontacted int `json:"uncontacted,omitempty"` // leads claimed and not yet contacted
+	Hour        int `json:"hour,omitempty"`        // leads claimed within the last hour
+	Day         int `json:"day,omitempty"`         // since midnight in their zone
+	Week        int `json:"week,omitempty"`        // since Monday in their zone
+}
+
+// Open is what has to be answered or called.
+func (l Load) Open() int { return l.Offers + l.Uncontacted }
 
 // Turn is where one member of a pool stands in its rotation.
 type Turn struct {
-	Credit float64   `json:"credit"`
-	Joined bool      `json:"joined"` // had part in a turn before; who had not begins at the mean of the others
-	LastAt time.Time `json:"last_at"`
+	Credit float64   `json:"credit,omitempty"`
+	Joined bool      `json:"joined,omitempty"` // had part in a turn before; who had not begins at the mean of the others
+	LastAt time.Time `json:"last_at,omitzero"` // when they last got a lead by a turn
+	SeenAt time.Time `json:"seen_at,omitzero"` // when they last had part in one, whoever got it
+	Missed float64   `json:"missed,omitempty"` // turns that passed them by and may be caught up
+	NextAt time.Time `json:"next_at,omitzero"` // when the next of these may be; zero: they have not come back yet
 }
 
-// candidates are the members of a pool as Allocate wants them. had tells to whom the lead was offered before; nil: to nobody.
-func (w *World) candidates(p *Pool, had func(uuid.UUID) bool) []Candidate {
-	turns := w.Turns[p.Slug]
+// TurnsKey says under which name a pool's turns are kept: its own, or that of its group.
+func (p *Pool) TurnsKey() string {
+	if p.Group != "" {
+		return "group:" + p.Group
+	}
+	return p.Slug
+}
+
+// ask is what a lead wants of whoever gets it.
+type ask struct {
+	hot     bool
+	had     func(uuid.UUID) bool // to whom it was offered before; nil: to nobody
+	company []string             // e-mail addresses of reps who have open leads of the same company
+}
+
+// anyLead asks as little as a lead can: who cannot take it can take none.
+var anyLead = ask{hot: true}
+
+func (c Case) ask() ask {
+	return ask{hot: c.Facts.Intent == lead.IntentHigh, had: c.had, company: c.Company}
+}
+
+// again asks once more, of those too who had it before.
+func (a ask) again() ask {
+	a.had = nil
+	return a
+}
+
+// candidates are the members of a pool as Allocate wants them, for one lead.
+func (w *World) candidates(p *Pool, a ask) []Candidate {
+	turns := w.Turns[p.TurnsKey()]
 	cands := make([]Candidate, len(p.Members))
 	for i, m := range p.Members {
 		who := w.People[m.Rep]
 		if who == nil { // in the configuration but not among the reps: never eligible
-			cands[i].Rep.Email = m.Rep
+			cands[i].Email = m.Rep
+			cands[i].Status.Code = rep.Unknown
 			continue
 		}
-		c := Candidate{RepID: who.ID, Rep: who.Rep, Open: who.Open, Today: who.Today, Credit: math.NaN()}
-		if i < len(turns) {
-			c.LastAt = turns[i].LastAt
-			if turns[i].Joined {
-				c.Credit = turns[i].Credit
-			}
-		}
-		c.Offered = had != nil && had(who.ID)
-		cands[i] = c
+		cands[i] = Candidate{Person: *who, Turn: turns[m.Rep]}
+		cands[i].ask(a)
 	}
 	return cands
 }
 
+// ask notes what a lead has to do with a candidate.
+func (c *Candidate) ask(a ask) {
+	c.Hot = a.hot
+	c.Offered = a.had != nil && a.had(c.ID)
+	c.SameCompany = slices.Contains(a.company, c.Email)
+}
+
 // keep writes back what Allocate changed.
 func (w *World) keep(p *Pool, cands []Candidate) {
-	turns := make([]Turn, len(cands))
-	for i, c := range cands {
-		turns[i] = Turn{Joined: !math.IsNaN(c.Credit), LastAt: c.LastAt}
-		if turns[i].Joined {
-			turns[i].Credit = c.Credit
+	key := p.TurnsKey()
+	if w.Turns == nil {
+		w.Turns = map[string]map[string]Turn{}
+	}
+	if w.Turns[key] == nil {
+		w.Turns[key] = map[string]Turn{}
+	}
+	for i, m := range p.Members {
+		if cands[i].Turn != (Turn{}) {
+			w.Turns[key][m.Rep] = cands[i].Turn
 		}
 	}
-	if w.Turns == nil {
-		w.Turns = map[string][]Turn{}
-	}
-	w.Turns[p.Slug] = turns
 }
