@@ -217,6 +217,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 			}
 			return 0
 		},
+		Polled:          func(ctx context.Context, reps []uuid.UUID) error { return p.dispatch.Polled(ctx, reps) },
 		PresenceChanged: func() { p.dispatch.PresenceChanged() },
 	})
 

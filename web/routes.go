@@ -55,6 +55,7 @@ func (s *server) routes() []route {
 		{get, "/v1/leads/:id", api.Lead},
 		{get, "/v1/leads/:id/payloads", handlers.NewPayloads(s.Handlers).List},
 		{post, "/v1/leads/:id/claim", api.Claim},
+		{post, "/v1/leads/:id/pass", api.Pass},
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},

@@ -192,7 +192,8 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 	batch := &pgx.Batch{}
 	batch.Queue(`UPDATE lead SET stage = 'claimed', rep_id = $2, claimed_at = clock_timestamp(), revision = revision + 1
 		WHERE id = $1 RETURNING claimed_at`, r.LeadID, r.RepID).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
-	batch.Queue(`UPDATE offer SET state = 'accepted', ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
+	batch.Queue(`UPDATE offer SET state = 'accepted', screen_by = NULL, ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
+	batch.Queue(closeOwnedSQL, r.LeadID)
 	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)

@@ -55,6 +55,7 @@ func (v *involved) add(table *routing.Table, first *routing.Pool) {
 			v.person(m.Rep, p.Strategy == routing.LeastLoaded || m.CapOpen > 0 || m.CapPerDay > 0)
 		}
 		v.person(p.LastResort, false)
+		v.person(p.Offer.Manager, false)
 	}
 }
 

@@ -37,6 +37,8 @@ type Options struct {
 	Pools func(repEmail string) []string                    // the pools whose leads the rep may take
 	Goals func(pool string) time.Duration                   // first-touch goal; 0: none of its own
 	Seen  func(ctx context.Context, reps []uuid.UUID) error // these reps answered from a console just now
+	// Polled hears of reps whose consoles ask over HTTP, because nothing can be told to them. May be nil.
+	Polled func(ctx context.Context, reps []uuid.UUID) error
 	// PresenceChanged asks dispatch to look again at who can take leads. It must not block.
 	PresenceChanged func()
 	Now             func() time.Time
