@@ -57,6 +57,8 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/claim", api.Claim},
 		{post, "/v1/leads/:id/pass", api.Pass},
 		{post, "/v1/leads/:id/outcome", api.Outcome},
+		{get, "/v1/alarms", api.Alarms},
+		{post, "/v1/alarms/:id/acknowledge", api.Acknowledge},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
 		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},

@@ -39,6 +39,8 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  *telemetry.Metrics // nil: none
 
+	WatchEvery time.Duration // how often the promise that every lead has somebody is checked; 0: each minute
+
 	OnCommit  func()                 // events were committed: wake the live stream. May be nil; must not block
 	OnClaimed func([]outbox.Claimed) // deliveries leased to this process, after their commit. May be nil; must not block
 }
@@ -58,6 +60,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.WatchEvery == 0 {
+		o.WatchEvery = watchEvery
 	}
 	if o.OnCommit == nil {
 		o.OnCommit = func() {}
