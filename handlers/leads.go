@@ -93,7 +93,7 @@ func lostCard(id uuid.UUID, f *fault.Error) views.Gone {
 	g := views.Gone{Lead: id.String(), Kind: "moved", Word: "Moved on", Sentence: f.Message, Next: true}
 	if f.Code == "lost_race" {
 		g.Kind, g.Word = "taken", "Taken"
-		if name := winnerOf(f); name != "" {
+		if name := winnerOf(f); name != "" && f.Extra["at_once"] == nil {
 			g.Sentence = views.TakenSentence(name, millis(f.Extra["by_ms"]))
 		}
 	}

@@ -68,7 +68,7 @@ func (v *involved) person(email string, counted bool) {
 // turns lists the pools in which turns may be allocated, in the order in which they are locked.
 func (v *involved) turns() (slugs []string) {
 	for _, slug := range slices.Sorted(maps.Keys(v.pools)) {
-		if v.pools[slug].TakesTurns() {
+		if v.pools[slug].TakesTurns() || v.pools[slug].Offer.Window > 0 {
 			slugs = append(slugs, slug)
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	mostTotal    = 7 * 24 * time.Hour
 	leastScreen  = 500 * time.Millisecond
 	mostScreen   = 10 * time.Second
+	leastFair    = 10 * time.Millisecond
 )
 
 // offer reads on which terms a pool's leads are offered.
@@ -31,7 +32,25 @@ func (b *builder) offer(path, what string, d *offerDoc) routing.OfferTerms {
 	if d.Screen != none {
 		o.Screen = b.duration(path+".screen", what+".screen", &d.Screen, leastScreen, mostScreen, routing.DefaultScreen)
 	}
+	o.Window = b.window(path+".window", what+".window", &d.Window)
 	return o
+}
+
+// window reads for how long claims count as made at once; none is the default and becomes empty.
+func (b *builder) window(path, what string, text *string) time.Duration {
+	if *text == none {
+		*text = ""
+	}
+	if *text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(*text)
+	if err != nil || d < leastFair || d > routing.MostWindow {
+		b.fail(path, "duration", fmt.Sprintf("use a time from %s to %s, like 150ms, or none", leastFair, routing.MostWindow), "%s cannot be %q", what, *text)
+		return 0
+	}
+	*text = d.String()
+	return d
 }
 
 // none is how the text says that something is switched off which is on when nothing is said.

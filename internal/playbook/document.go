@@ -106,6 +106,7 @@ type offerDoc struct {
 	Total     string `yaml:"total,omitempty"`
 	Manager   string `yaml:"manager,omitempty"`
 	Screen    string `yaml:"screen,omitempty"`
+	Window    string `yaml:"window,omitempty"`
 }
 
 type slaDoc struct {
