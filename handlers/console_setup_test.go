@@ -86,6 +86,12 @@ func openOffice(t *testing.T) *office {
 	var dispatcher *dispatch.Service
 	o.hub = live.New(live.Options{
 		DB: db, Log: log, Now: time.Now, Seen: reps.Seen, PresenceChanged: func() { dispatcher.PresenceChanged() },
+		Due: func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time {
+			if found := book.Current().Table.Pool(pool); found != nil {
+				return found.Due(accepted, goal, who)
+			}
+			return accepted.Add(goal)
+		},
 		Polled: func(ctx context.Context, reps []uuid.UUID) error { return dispatcher.Polled(ctx, reps) },
 		Pools:  func(email string) []string { return book.Current().Table.PoolsOf(email) },
 		Goals: func(pool string) time.Duration {
