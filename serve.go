@@ -217,6 +217,13 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 			}
 			return 0
 		},
+		Due: func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time {
+			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+				return found.Due(accepted, goal, who)
+			}
+			return accepted.Add(goal)
+		},
+		Polled:          func(ctx context.Context, reps []uuid.UUID) error { return p.dispatch.Polled(ctx, reps) },
 		PresenceChanged: func() { p.dispatch.PresenceChanged() },
 	})
 

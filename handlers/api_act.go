@@ -12,6 +12,7 @@ import (
 
 	"leadline/internal/dispatch"
 	"leadline/internal/fault"
+	"leadline/internal/routing"
 )
 
 // byAPI is how a claim or an outcome says that a program made it.
@@ -49,6 +50,43 @@ func (a *API) Claim(c *fiber.Ctx) error {
 		"lead_id": won.LeadID.String(), "attempt": won.Attempt, "claimed_at": stamp(won.At), "already": won.Already,
 		"rep": apiPerson{Email: claimant.Email, Name: claimant.Name},
 	})
+}
+
+// Pass is POST /v1/leads/{id}/pass {rep, attempt, reason, note}: gives an offer back before its time is over. Without an attempt the
+// current offer is meant, without a reason "other".
+func (a *API) Pass(c *fiber.Ctx) error {
+	var body struct {
+		Rep     string          `json:"rep"` // e-mail address
+		Attempt int             `json:"attempt"`
+		Reason  routing.Decline `json:"reason"`
+		Note    string          `json:"note"`
+	}
+	id, err := leadID(c)
+	if err == nil {
+		err = decode(c, &body)
+	}
+	if err != nil {
+		return err
+	}
+	by, err := a.reps.ByEmail(c.UserContext(), body.Rep)
+	if fault.Is(err, fault.NotFound) {
+		return unknownRep()
+	}
+	if err != nil {
+		return err
+	}
+	if id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id); err != nil {
+		return err
+	}
+	err = a.dispatch.Pass(c.UserContext(), dispatch.PassRequest{LeadID: id, RepID: by.ID, Attempt: body.Attempt, Reason: body.Reason, Note: body.Note, By: byAPI})
+	if err != nil {
+		return a.tooLate(c, id, err)
+	}
+	after, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(fiber.Map{"lead_id": after.ID.String(), "stage": after.Stage, "pool": after.Pool, "attempt": after.Attempt})
 }
 
 // Outcome is POST /v1/leads/{id}/outcome {rep, disposition, reason}: records what came of a contact. Without a rep the holder is

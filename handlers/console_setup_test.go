@@ -14,6 +14,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/fasthttp/websocket"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/handlers"
@@ -48,13 +49,15 @@ pools:
   - slug: dach
     strategy: fixed
     members: [{rep: mia@example.com}, {rep: ben@example.com}]
-    offer: {exclusive: 60s, pool: 60s}
+    offer: {exclusive: 60s, pool: 60s, screen: none}
     sla: {first_touch: 2m}
+  - {slug: watched, strategy: fixed, members: [{rep: mia@example.com}, {rep: ben@example.com}], offer: {exclusive: 60s}}
   - {slug: open, strategy: pull, members: [{rep: mia@example.com}, {rep: ben@example.com}]}
 territories:
   - {slug: dach, places: [DE]}
 rules:
   - {name: DACH demos, when: {territory: dach}, then: {pool: dach}}
+  - {name: Austria, when: {country: AT}, then: {pool: watched}}
   - {name: Everything else, band: default, when: {}, then: {pool: open}}
 `
 
@@ -83,7 +86,14 @@ func openOffice(t *testing.T) *office {
 	var dispatcher *dispatch.Service
 	o.hub = live.New(live.Options{
 		DB: db, Log: log, Now: time.Now, Seen: reps.Seen, PresenceChanged: func() { dispatcher.PresenceChanged() },
-		Pools: func(email string) []string { return book.Current().Table.PoolsOf(email) },
+		Due: func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time {
+			if found := book.Current().Table.Pool(pool); found != nil {
+				return found.Due(accepted, goal, who)
+			}
+			return accepted.Add(goal)
+		},
+		Polled: func(ctx context.Context, reps []uuid.UUID) error { return dispatcher.Polled(ctx, reps) },
+		Pools:  func(email string) []string { return book.Current().Table.PoolsOf(email) },
 		Goals: func(pool string) time.Duration {
 			if p := book.Current().Table.Pool(pool); p != nil {
 				return p.FirstTouch
@@ -266,6 +276,7 @@ type frame struct {
 	Missed string
 	Offers int
 	Until  int64
+	Mine   []json.RawMessage
 }
 
 // console is an open socket that collects what it was sent.
@@ -321,7 +332,7 @@ func (c *console) until(what string, ok func(frame) bool) frame {
 	for {
 		select {
 		case f := <-c.frames:
-			must(c.t, c.conn.WriteJSON(map[string]int{"ack": f.N}))
+			must(c.t, c.conn.WriteJSON(map[string]any{"ack": f.N, "shown": f.Mine}))
 			for _, op := range f.Ops {
 				c.all.WriteString(op.HTML)
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+	"github.com/google/uuid"
 
 	"leadline/internal/live"
 	"leadline/views"
@@ -26,6 +27,13 @@ type frame struct {
 	Missed string `json:"missed,omitempty"` // what happened while the console was away
 	Offers int    `json:"offers"`
 	Until  int64  `json:"until,omitempty"` // when the most pressing offer ends
+	Mine   []seen `json:"mine,omitempty"`  // the offers to this rep alone: the console says which of them it shows
+}
+
+// seen is one offer that a screen shows, as its lead and the number of the attempt.
+type seen struct {
+	Lead    uuid.UUID `json:"lead"`
+	Attempt int       `json:"attempt"`
 }
 
 // op is one change of the document. Op is list (ID: the list), insert (into List before Before), morph, remove or text.
@@ -125,6 +133,9 @@ func (s *scene) whole(ctx context.Context, st stage) (frame, error) {
 
 func (s *scene) frame(st stage) frame {
 	f := frame{Seq: st.view.Seq, Now: s.h.hub.Clock().UnixMilli(), Offers: len(st.view.Offers)}
+	for _, c := range st.view.Offers {
+		f.Mine = append(f.Mine, seen{c.ID, c.Attempt})
+	}
 	if len(st.view.Offers) > 0 && st.view.Offers[0].OfferDeadline != nil {
 		f.Until = st.view.Offers[0].OfferDeadline.UnixMilli()
 	}

@@ -12,6 +12,7 @@ import (
 	"leadline/internal/fault"
 	"leadline/internal/live"
 	"leadline/internal/rep"
+	"leadline/internal/routing"
 	"leadline/views"
 )
 
@@ -92,7 +93,7 @@ func lostCard(id uuid.UUID, f *fault.Error) views.Gone {
 	g := views.Gone{Lead: id.String(), Kind: "moved", Word: "Moved on", Sentence: f.Message, Next: true}
 	if f.Code == "lost_race" {
 		g.Kind, g.Word = "taken", "Taken"
-		if name := winnerOf(f); name != "" {
+		if name := winnerOf(f); name != "" && f.Extra["at_once"] == nil {
 			g.Sentence = views.TakenSentence(name, millis(f.Extra["by_ms"]))
 		}
 	}
@@ -153,7 +154,7 @@ func (h *Console) Pass(c *fiber.Ctx) error {
 	}
 	attempt, _ := strconv.Atoi(posted(c, "attempt"))
 	err = h.dispatch.Pass(c.UserContext(), dispatch.PassRequest{
-		LeadID: id, RepID: me.ID, Attempt: attempt, Reason: posted(c, "reason"), By: rep.ByConsole,
+		LeadID: id, RepID: me.ID, Attempt: attempt, Reason: routing.Decline(posted(c, "reason")), By: rep.ByConsole,
 	})
 	if late, ok := conflict(err); ok {
 		return h.lost(c, id, late)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"leadline/internal/account"
+	"leadline/internal/dispatch"
 	"leadline/internal/fault"
 	"leadline/internal/live"
 )
@@ -28,6 +29,8 @@ const (
 	readAtMost   = 4 << 10
 	acksKept     = 64  // frames whose painting was not confirmed yet
 	paintsKept   = 256 // leads per frame whose delay is measured
+
+	confirmedKept = 256 // offers that this console said it shows
 )
 
 var writeBuffers sync.Pool
@@ -97,7 +100,7 @@ func (h *Console) recovered(*websocket.Conn) {
 	}
 }
 
-// socket is the state of one connection. The reading side touches sub and painted alone.
+// socket is the state of one connection. The reading side touches sub, painted, repID and confirmed alone.
 type socket struct {
 	caller
 	h       *Console
@@ -105,6 +108,9 @@ type socket struct {
 	sub     *live.Subscription
 	scene   *scene
 	painted chan int
+
+	repID     uuid.UUID // zero: a person who only watches
+	confirmed map[seen]bool
 
 	shown    picture
 	seq      int64
@@ -122,7 +128,10 @@ func (w *socket) open(ctx context.Context) bool {
 		return false
 	}
 	w.scene = sceneOf(w.h, w.who, me, w.all)
-	w.unpaint = map[int][]time.Time{}
+	w.unpaint, w.confirmed = map[int][]time.Time{}, map[seen]bool{}
+	if me != nil {
+		w.repID = me.ID
+	}
 	sub, ok := w.h.hub.Subscribe(w.scene.audience())
 	if !ok {
 		w.close(websocket.CloseServiceRestart, "restarting")
@@ -148,14 +157,37 @@ func (w *socket) read() {
 			return
 		}
 		var m struct {
-			Ack int `json:"ack"`
+			Ack   int    `json:"ack"`
+			Shown []seen `json:"shown"`
 		}
 		if json.Unmarshal(body, &m) == nil && m.Ack > 0 {
+			w.confirm(m.Shown)
 			select {
 			case w.painted <- m.Ack:
 			default: // measuring may miss some, never hold anything up
 			}
 		}
+	}
+}
+
+// confirm tells dispatch, once each, which offers the person can see: these stay until their deadline.
+func (w *socket) confirm(offers []seen) {
+	if w.repID == uuid.Nil {
+		return
+	}
+	var fresh []dispatch.OfferRef
+	for _, o := range offers {
+		if w.confirmed[o] {
+			continue
+		}
+		if len(w.confirmed) >= confirmedKept {
+			clear(w.confirmed)
+		}
+		w.confirmed[o] = true
+		fresh = append(fresh, dispatch.OfferRef{Lead: o.Lead, Attempt: o.Attempt})
+	}
+	if len(fresh) > 0 {
+		w.h.dispatch.Shown(w.repID, fresh)
 	}
 }
 

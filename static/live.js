@@ -104,7 +104,7 @@
       L.offers = f.offers;
       L.until = f.until || 0;
       L.tick();
-      if (live && f.ops) ack(f.n);
+      if (live && (f.ops || f.mine)) ack(f);
     };
     if (document.hidden) apply(); else requestAnimationFrame(apply);
     L.say(f.alert, true);
@@ -118,10 +118,12 @@
     downSince = 0;
     told = false;
   }
-  // The frame is in the document; once the browser has drawn it, the server is told.
-  function ack(n) {
-    const s = socket;
-    setTimeout(() => { if (s?.readyState === 1) s.send(JSON.stringify({ ack: n })); }, 0);
+  // The frame is in the document; once the browser has drawn it, the server is told, and which offers the person has in view: cards
+  // in the list, or on other pages the title and the spoken alert. A hidden tab draws nothing and its timers sleep: it answers at once.
+  function ack(f) {
+    const s = socket, here = (o) => !page || by("offer-" + o.lead)?.querySelector(`[name=attempt][value="${o.attempt}"]`);
+    const send = () => { if (s?.readyState === 1) s.send(JSON.stringify({ ack: f.n, shown: (f.mine || []).filter(here) })); };
+    if (document.hidden) send(); else setTimeout(send, 0);
   }
   function back(f) {
     const bar = by("bar"), gone = Math.round((Date.now() - downSince) / 1000);

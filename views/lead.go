@@ -189,7 +189,9 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 	case "waiting":
 		m.Word, m.Detail = "Waiting", joined("nobody free", pool)
 	case "offer_ended":
-		m.Word, m.Detail = "Offer ended", joined(who, Readable(text("state")), Readable(text("reason")))
+		m.Word, m.Detail = "Offer ended", joined(who, Readable(text("state")), Readable(text("code")), Readable(text("reason")))
+	case "alarm":
+		m.Word, m.Detail = "Alarm", joined(Readable(text("kind")), text("state"))
 	case "claimed":
 		m.Word, m.Detail, m.Person = "Claimed", joined(prefixed("by ", who), text("by")), true
 	case "touched":

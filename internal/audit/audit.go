@@ -61,6 +61,7 @@ const (
 	PersonErased     Action = "person.erased"       // object: erasure; detail: {leads, redacted}
 	ErasureRepeated  Action = "person.erased_again" // after a restored backup
 	DemoRemoved      Action = "demo.removed"        //
+	AlarmSeen        Action = "alarm.acknowledged"  // object: alarm; detail: {kind}
 	DriftResolved    Action = "drift.resolved"      // object: drift; detail: {form, kind}
 )
 

@@ -48,6 +48,8 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete credits", `DELETE FROM credit_entry WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete bids", `DELETE FROM bid WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete alarms", `DELETE FROM alarm WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},

@@ -18,6 +18,7 @@ func (w *world) allocate(batch []*task) (err error) {
 		}
 	}()
 	for _, t := range batch {
+		w.giveBack(t)
 		out := routing.Place(w.table, &w.World, t.asCase())
 		if !t.decided {
 			t.trace = out.Considered
@@ -25,12 +26,27 @@ func (w *world) allocate(batch []*task) (err error) {
 		if out.Overflowed {
 			t.cause = causeOverflow
 		}
+		t.alarm = out.Alarm
 		t.to = placed(out.Place)
 		if t.to != nil && t.to.rung == routing.RungTurn {
 			w.rows[w.table.Pool(t.to.pool).TurnsKey()].dirty = true
 		}
 	}
 	return nil
+}
+
+// giveBack returns the turn of a rep who passed for a reason that is not theirs.
+func (w *world) giveBack(t *task) {
+	pool := w.table.Pool(t.ended.Pool)
+	if pool == nil || t.ended.Rung != routing.RungTurn || !t.declined.ReturnsTurn() {
+		return
+	}
+	row := w.rows[pool.TurnsKey()]
+	for email, who := range w.People {
+		if row != nil && who.ID == t.ended.Rep && w.ReturnTurn(pool, email) {
+			t.returned, row.dirty = true, true
+		}
+	}
 }
 
 // asCase is the lead as routing sees it. Its decision is taken by then.
@@ -48,7 +64,7 @@ func placed(p *routing.Placement) *placement {
 	case p.Waiting:
 		return &placement{stage: lead.StageWaiting, pool: p.Pool}
 	}
-	to := &placement{stage: lead.StageOffered, pool: p.Pool, rung: p.Rung, terms: p.Terms}
+	to := &placement{stage: lead.StageOffered, pool: p.Pool, rung: p.Rung, terms: p.Terms, screen: p.Screen}
 	if p.Rep != nil {
 		id := p.Rep.ID
 		to.repID = &id

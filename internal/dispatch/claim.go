@@ -40,10 +40,13 @@ type Won struct {
 }
 
 // Claim gives a lead to a rep, or says why not: a Conflict with one of the codes above, or NotFound. Exactly one rep can win;
-// the row lock on the lead decides. Repeating a claim that won is harmless.
+// the row lock on the lead decides, or in a pool with a window the turns of those who claim within it: the answer then takes as long as the
+// window. Repeating a claim that won is harmless.
 func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Won, error) {
 	var won Won
+	var wait time.Duration
 	err := s.act(ctx, func(tx pgx.Tx) (effects, error) {
+		wait = 0
 		c, err := readClaim(ctx, tx, r)
 		if err != nil {
 			return effects{}, err
@@ -55,11 +58,19 @@ func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Won, error) {
 		if err := s.judge(c, r); err != nil {
 			return effects{}, err
 		}
+		if p := s.windowed(c); p != nil {
+			r.Attempt = c.attempt
+			wait, err = bid(ctx, tx, c, r, p.Offer.Window)
+			return effects{}, err
+		}
 		won = Won{LeadID: r.LeadID, Attempt: c.attempt}
 		return s.give(ctx, tx, c, r, &won.At)
 	})
 	if err != nil {
 		return Won{}, err
+	}
+	if wait > 0 {
+		return s.settleBids(ctx, r, wait)
 	}
 	return won, nil
 }
@@ -192,7 +203,8 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 	batch := &pgx.Batch{}
 	batch.Queue(`UPDATE lead SET stage = 'claimed', rep_id = $2, claimed_at = clock_timestamp(), revision = revision + 1
 		WHERE id = $1 RETURNING claimed_at`, r.LeadID, r.RepID).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
-	batch.Queue(`UPDATE offer SET state = 'accepted', ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
+	batch.Queue(`UPDATE offer SET state = 'accepted', screen_by = NULL, ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
+	batch.Queue(closeOwnedSQL, r.LeadID)
 	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)

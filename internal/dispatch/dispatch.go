@@ -41,6 +41,8 @@ type Options struct {
 	Log      *slog.Logger
 	Metrics  *telemetry.Metrics // nil: none
 
+	WatchEvery time.Duration // how often the promise that every lead has somebody is checked; 0: each minute
+
 	OnCommit  func()                 // events were committed: wake the live stream. May be nil; must not block
 	OnClaimed func([]outbox.Claimed) // deliveries leased to this process, after their commit. May be nil; must not block
 }
@@ -50,6 +52,7 @@ type Service struct {
 	Options
 
 	waiting atomic.Int64  // see Wake
+	screens screens       // offers that consoles have confirmed
 	newWork chan struct{} // committed leads wait
 	changed chan struct{} // somebody's presence changed
 	rearm   chan struct{} // a deadline was set by another goroutine
@@ -60,6 +63,9 @@ func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.WatchEvery == 0 {
+		o.WatchEvery = watchEvery
+	}
 	if o.OnCommit == nil {
 		o.OnCommit = func() {}
 	}
@@ -68,6 +74,7 @@ func New(o Options) *Service {
 	}
 	return &Service{
 		Options: o,
+		screens: newScreens(),
 		newWork: make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		rearm:   make(chan struct{}, 1),
@@ -84,7 +91,8 @@ func (s *Service) Wake(n int) {
 // be off for milliseconds, and corrects itself whenever nothing is found to do.
 func (s *Service) Waiting() int { return int(max(0, s.waiting.Load())) }
 
-// PresenceChanged asks for another look at open offers and waiting leads. It never blocks.
+// PresenceChanged asks for another look at open offers and waiting leads: whenever somebody may be able to take leads who was not
+// before, or the other way round. It never blocks.
 func (s *Service) PresenceChanged() { poke(s.changed) }
 
 func poke(c chan struct{}) {
@@ -100,7 +108,7 @@ type effects struct {
 	events  bool
 	moved   int           // leads whose place changed
 	nearest time.Duration // until the first deadline that was set; 0: none was
-	away    bool          // somebody missed too many offers and was set away
+	freed   bool          // somebody may take leads now who could not before, or the other way round
 }
 
 // announce tells the rest of the process about a commit.
@@ -111,7 +119,7 @@ func (s *Service) announce(e effects) {
 	if len(e.claimed) > 0 {
 		s.OnClaimed(e.claimed)
 	}
-	if e.away {
+	if e.freed {
 		poke(s.changed)
 	}
 }

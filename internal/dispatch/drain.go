@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -22,23 +23,23 @@ WITH RECURSIVE p(pool) AS (
 )
 SELECT pool FROM p WHERE pool IS NOT NULL`
 
-// Hot leads first, then the oldest. Leads that used up their attempts stay in the queue, where everybody in the pool can take
-// them. The second condition finds leads for the persons named by a rule, wherever they wait.
+// Hot leads first, then the oldest; however often a lead was offered before, it is offered again. The second condition finds leads for
+// the persons named by a rule, wherever they wait.
 const drainSQL = `SELECT ` + taskColumns + ` FROM lead l
-WHERE l.stage = 'waiting' AND ($2::uuid[] IS NULL OR l.id = ANY($2)) AND NOT l.id = ANY($9::uuid[])
-  AND (EXISTS (SELECT FROM unnest($4::text[], $5::integer[]) AS p(slug, attempts) WHERE p.slug = l.pool AND l.attempt < p.attempts
-        AND (l.pool = ANY($6::text[])
-          OR cardinality($7::text[]) > 0 AND EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND d.trace->>'rep' = ANY($7))))
-    OR $8 AND l.pool <> ALL($4))
+WHERE l.stage = 'waiting' AND ($2::uuid[] IS NULL OR l.id = ANY($2)) AND NOT l.id = ANY($8::uuid[])
+  AND (l.pool = ANY($5::text[])
+    OR cardinality($6::text[]) > 0 AND l.pool = ANY($4::text[]) AND EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND d.trace->>'rep' = ANY($6))
+    OR $7 AND l.pool <> ALL($4))
 ORDER BY l.intent = 'high' DESC, l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 
 // drain says which waiting leads are worth a look.
 type drain struct {
-	known    []string // the pools of this configuration
-	attempts []int32  // how many offers a lead of each may have had
-	ready    []string // pools in which somebody can be offered a lead
-	people   []string // e-mail addresses of persons named by rules who can take leads now
-	strays   bool     // also leads whose pool no configuration knew
+	known  []string // the pools of this configuration
+	ready  []string // pools in which somebody can be offered a lead
+	people []string // e-mail addresses of persons named by rules who can take leads now
+	strays bool     // also leads whose pool no configuration knew
+	// Hours, absences and days begin and end with whole minutes: waiting leads are looked at when one begins, not at the next tick.
+	nextMinute time.Duration // 0: none wait
 }
 
 func (d *drain) empty() bool { return len(d.ready) == 0 && len(d.people) == 0 && !d.strays }
@@ -53,7 +54,7 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 	if err != nil {
 		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
 	}
-	d := &drain{known: []string{}, attempts: []int32{}, ready: []string{}, people: []string{}}
+	d := &drain{known: []string{}, ready: []string{}, people: []string{}}
 	if len(waiting) == 0 {
 		return d, nil
 	}
@@ -83,8 +84,9 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		}
 	}
 	for _, p := range table.Pools() {
-		d.known, d.attempts = append(d.known, p.Slug), append(d.attempts, int32(p.Offer.Attempts)) //nolint:gosec // a small number of the configuration
+		d.known = append(d.known, p.Slug)
 	}
+	d.nextMinute = w.Now.Truncate(time.Minute).Add(time.Minute).Sub(w.Now)
 	return d, nil
 }
 
@@ -110,6 +112,6 @@ func (s *Service) waitingLeads(d *drain, parked []uuid.UUID) source {
 		return t, err
 	}
 	return func(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
-		take(send, found, "waiting leads", scan, drainSQL, s.Node, only, batchSize, d.known, d.attempts, d.ready, d.people, d.strays, parked)
+		take(send, found, "waiting leads", scan, drainSQL, s.Node, only, batchSize, d.known, d.ready, d.people, d.strays, parked)
 	}
 }

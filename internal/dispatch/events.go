@@ -71,6 +71,12 @@ func eventsOf(batch []*task) (*eventRows, error) {
 func (t *task) events(rows *eventRows) error {
 	if t.endState != "" {
 		data := map[string]any{"state": t.endState, "reason": t.reason}
+		if t.declined != "" {
+			data["code"], data["turn"] = t.declined, "spent"
+			if t.returned {
+				data["turn"] = "returned"
+			}
+		}
 		if t.missed > 0 {
 			data["missed"] = t.missed
 		}
@@ -98,8 +104,11 @@ func (t *task) events(rows *eventRows) error {
 	case t.to.offered():
 		kind = lead.EventPooled
 	}
-	if t.to.rung == routing.RungLastResort {
+	switch t.to.rung {
+	case routing.RungLastResort:
 		data["last_resort"] = true
+	case routing.RungManager:
+		data["manager"] = true
 	}
 	return rows.add(t.id, kind, t.to.pool, t.to.repID, t.number(), data)
 }

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 
 // quick are terms that end within a test; long ones that do not.
 var (
-	quick = routing.OfferTerms{Exclusive: 60 * time.Millisecond, Pool: 60 * time.Millisecond, Attempts: 9}
-	long  = routing.OfferTerms{Exclusive: time.Hour, Pool: time.Hour, Attempts: 9}
+	quick = routing.OfferTerms{Exclusive: 60 * time.Millisecond, Pool: 60 * time.Millisecond, Attempts: 9, Screen: routing.NoScreen}
+	long  = routing.OfferTerms{Exclusive: time.Hour, Pool: time.Hour, Attempts: 9, Screen: routing.NoScreen}
 )
 
 func TestLadder_ClimbsFromTurnToPoolToOverflowToLastResortToTheQueue(t *testing.T) {
@@ -46,22 +47,44 @@ func TestLadder_ClimbsFromTurnToPoolToOverflowToLastResortToTheQueue(t *testing.
 	d.sound()
 }
 
-func TestLadder_StopsAfterTheAttemptsOfThePool(t *testing.T) {
+func TestLadder_GoesToItsEndAfterTheAttemptsThenAlarmsAndOffersForEver(t *testing.T) {
 	t.Parallel()
-	d := setup(t, "mia", "ben")
+	d := setup(t, "mia", "ben", "sam", "max")
 	terms := quick
-	terms.Attempts = 2
-	d.configure(1, pool("first", terms, "mia", "ben"))
+	terms.Attempts, terms.Manager = 2, email("max")
+	first := pool("first", terms, "mia", "ben")
+	first.LastResort = email("sam")
+	d.configure(1, first)
 	p := d.run()
 	id := d.submit(p, 1)[0]
-	d.eventually("the queue", func() bool { return ask[string](d, `SELECT stage FROM lead WHERE id = $1`, id) == "waiting" })
-	if n := ask[int](d, `SELECT count(*) FROM offer`); n != 2 {
-		t.Errorf("%d offers were made, want 2: %s", n, d.path(id))
+	d.eventually("everybody to have been asked in vain", func() bool {
+		return ask[string](d, `SELECT stage FROM lead WHERE id = $1`, id) == "waiting" && ask[bool](d, `SELECT bool_and(presence = 'away') FROM rep`)
+	})
+	if want, got := "turn:first:mia timed_out, pool:first timed_out, last_resort:first:sam timed_out, manager:first:max timed_out, ", d.path(id); !strings.HasPrefix(got, want) {
+		t.Errorf("the ladder was\n%s\nwant it to begin with\n%s", got, want)
 	}
-	won, err := p.Claim(t.Context(), dispatch.ClaimRequest{LeadID: id, RepID: d.reps["ben"], Attempt: 2, By: "console"})
-	if err != nil || won.Attempt != 2 {
-		t.Errorf("a lead in the queue could not be taken: %+v %v", won, err)
+	if got := ask[string](d, `SELECT string_agg(kind || ' ' || pool, ', ') FROM alarm WHERE lead_id = $1 AND closed_at IS NULL`, id); got != "unrouted first" {
+		t.Errorf("open alarms: %q", got)
 	}
+	if n := ask[int](d, `SELECT count(*) FROM event WHERE lead_id = $1 AND kind = 'alarm'`, id); n != 1 {
+		t.Errorf("%d events say that there is an alarm, want 1", n)
+	}
+	first.Offer = long
+	d.configure(2, first)
+	d.exec(`UPDATE rep SET presence = 'available', presence_by = 'api', missed = 0 WHERE email = $1`, email("ben"))
+	before := ask[int](d, `SELECT attempt FROM lead`)
+	p.PresenceChanged()
+	d.eventually("ben to be asked again", func() bool {
+		return ask[int](d, `SELECT count(*) FROM offer WHERE attempt > $1 AND rep_id = $2`, before, d.reps["ben"]) > 0
+	})
+	won, err := p.Claim(t.Context(), dispatch.ClaimRequest{LeadID: id, RepID: d.reps["ben"], By: "console"})
+	if err != nil || won.Attempt <= before {
+		t.Errorf("ben could not take it: %+v %v", won, err)
+	}
+	if n := ask[int](d, `SELECT count(*) FROM alarm WHERE closed_at IS NULL`); n != 0 {
+		t.Error("the alarm is open although somebody took the lead")
+	}
+	d.sound()
 }
 
 func TestLadder_PullPoolWithoutOverflowStaysOpenForGood(t *testing.T) {
@@ -88,7 +111,7 @@ func TestLadder_ThePersonOfARuleIsAskedBeforeThePool(t *testing.T) {
 	p := d.run()
 	id := d.submitFrom(p, 1, "AT")[0]
 	d.reaches(id, "person:first:sam open")
-	if err := p.Pass(t.Context(), dispatch.PassRequest{LeadID: id, RepID: d.reps["sam"], Attempt: 1, Reason: "on a call", By: "console"}); err != nil {
+	if err := p.Pass(t.Context(), dispatch.PassRequest{LeadID: id, RepID: d.reps["sam"], Attempt: 1, Reason: routing.OnACall, By: "console"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.path(id); got != "person:first:sam declined, turn:first:mia open" {
@@ -191,7 +214,6 @@ func TestDrain_HotAndOldLeadsGoFirstWhenSomebodyComes(t *testing.T) {
 	if err := p.Outcome(t.Context(), dispatch.OutcomeRequest{LeadID: ids[1], RepID: d.reps["mia"], Disposition: "connected", By: "api"}); err != nil {
 		t.Fatal(err)
 	}
-	p.PresenceChanged()
 	d.eventually("the next one", func() bool {
 		return len(offered()) == 2 && ask[string](d, `SELECT stage FROM lead WHERE id = $1`, ids[3]) == "offered"
 	})

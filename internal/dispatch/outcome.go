@@ -71,7 +71,7 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 		if err != nil {
 			return effects{}, err
 		}
-		return effects{events: true, claimed: claimed}, appendOutcome(ctx, tx, h, r, stage)
+		return effects{events: true, claimed: claimed, freed: h.stage == lead.StageClaimed}, appendOutcome(ctx, tx, h, r, stage)
 	})
 	if err == nil && toFirstTouch != nil {
 		s.Metrics.FirstTouch(*toFirstTouch)

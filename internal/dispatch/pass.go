@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/fault"
+	"leadline/internal/routing"
 )
 
 // maxReason bounds the words that come with an action.
@@ -21,16 +22,24 @@ const maxReason = 200
 type PassRequest struct {
 	LeadID  uuid.UUID
 	RepID   uuid.UUID
-	Attempt int    // the offer that the rep saw; 0: whatever is current
-	Reason  string // in words or as a code; at most 200 characters are kept
-	By      string // console, api or slack
+	Attempt int             // the offer that the rep saw; 0: whatever is current
+	Reason  routing.Decline // empty: other
+	Note    string          // in words; at most 200 characters are kept, and never contact details
+	By      string          // console, api or slack
 }
 
 const passSQL = `SELECT ` + taskColumns + ` FROM lead l WHERE l.id = $2 FOR UPDATE`
 
 // Pass ends an exclusive offer that the rep does not want, and gives the lead its next place in the same transaction. It does
-// not count as a missed offer. Repeating it is harmless; an offer that is no longer the rep's is a Conflict.
+// not count as a missed offer; whether the turn counts is for the reason to say. Repeating it is harmless; an offer that is no longer
+// the rep's is a Conflict, a reason that does not exist is Invalid.
 func (s *Service) Pass(ctx context.Context, r PassRequest) error {
+	if r.Reason == "" {
+		r.Reason = routing.OtherReason
+	}
+	if !r.Reason.Known() {
+		return noSuchReason()
+	}
 	return s.act(ctx, func(tx pgx.Tx) (effects, error) {
 		rows, err := tx.Query(ctx, passSQL, s.Node, r.LeadID)
 		if err != nil {
@@ -51,7 +60,7 @@ func (s *Service) Pass(ctx context.Context, r PassRequest) error {
 		if snap.Table.Version() == 0 {
 			return effects{}, &fault.Error{Kind: fault.Unavailable, Message: "The configuration is still being loaded. Try again in a moment.", RetryAfter: time.Second}
 		}
-		t.cause, t.endState, t.reason = causeDecline, stateDeclined, shorten(r.Reason)
+		t.cause, t.endState, t.reason, t.declined = causeDecline, stateDeclined, shorten(r.Note), r.Reason
 		last, e, err := s.place(ctx, tx, snap, []*task{t})
 		if err != nil {
 			return effects{}, err
@@ -61,6 +70,17 @@ func (s *Service) Pass(ctx context.Context, r PassRequest) error {
 		}
 		return *e, nil
 	})
+}
+
+func noSuchReason() error {
+	codes := make([]string, len(routing.Declines))
+	for i, d := range routing.Declines {
+		codes[i] = string(d)
+	}
+	return &fault.Error{
+		Kind: fault.Invalid, Message: "That is not a reason to pass.",
+		Fields: []fault.Field{{Field: "reason", Code: "unknown", Message: "Use " + strings.Join(codes[:len(codes)-1], ", ") + " or " + codes[len(codes)-1] + "."}},
+	}
 }
 
 // passable tells whether the offer is the rep's to pass; done: it was passed before.

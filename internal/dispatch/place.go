@@ -75,21 +75,22 @@ func decide(table *routing.Table, batch []*task) (err error) {
 }
 
 const endSQL = `
-UPDATE offer o SET state = e.state, reason = e.reason, ended_at = clock_timestamp()
-FROM unnest($1::uuid[], $2::text[], $3::text[]) AS e(lead_id, state, reason)
+UPDATE offer o SET state = e.state, reason = e.reason, declined = e.declined, screen_by = NULL, ended_at = clock_timestamp()
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS e(lead_id, state, reason, declined)
 WHERE o.lead_id = e.lead_id AND o.state = 'open'`
 
 // endOffers queues what closes open offers. A statement of its own: the unique index allows one open offer per lead at every
 // moment.
 func endOffers(send *pgx.Batch, batch []*task) {
 	var ids []uuid.UUID
-	var states, reasons []string
+	var states, reasons, declined []string
 	for _, t := range batch {
 		if t.endState != "" {
 			ids, states, reasons = append(ids, t.id), append(states, t.endState), append(reasons, t.reason)
+			declined = append(declined, string(t.declined))
 		}
 	}
 	if len(ids) > 0 {
-		send.Queue(endSQL, ids, states, reasons)
+		send.Queue(endSQL, ids, states, reasons, declined)
 	}
 }

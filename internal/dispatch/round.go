@@ -28,7 +28,8 @@ type dispatcher struct {
 	parkedUnder int64
 	tried       int64 // the version under which leads without a pool were looked at; -1: none
 	triedAt     time.Time
-	named       []string // e-mail addresses of persons that rules name, in version namedUnder
+	nextMinute  time.Duration // until waiting leads are looked at for the clock's sake; 0: none wait
+	named       []string      // e-mail addresses of persons that rules name, in version namedUnder
 	namedUnder  int64
 }
 
@@ -156,7 +157,7 @@ func (d *dispatcher) park(ctx context.Context, snap Snapshot, t *task, cause err
 		if err != nil || done.RowsAffected() == 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `UPDATE offer SET state = 'withdrawn', reason = 'could not be dispatched', ended_at = clock_timestamp()
+		if _, err := tx.Exec(ctx, `UPDATE offer SET state = 'withdrawn', reason = 'could not be dispatched', screen_by = NULL, ended_at = clock_timestamp()
 			WHERE lead_id = $1 AND state = 'open'`, t.id); err != nil {
 			return err
 		}

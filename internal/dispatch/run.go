@@ -32,6 +32,7 @@ func (s *Service) Run(ctx context.Context) error {
 	all.Go(func() { s.dispatch(ctx) })
 	all.Go(func() { s.keepAlive(ctx) })
 	all.Go(func() { s.watch(ctx) })
+	all.Go(func() { s.confirmScreens(ctx) })
 	all.Wait()
 	return nil
 }
@@ -141,7 +142,7 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 	if snap.Table.Version() != d.parkedUnder {
 		d.parked = d.parked[:0]
 	}
-	for _, from := range []source{d.s.dueOffers, d.s.lostOffers} {
+	for _, from := range []source{d.s.dueOffers, d.s.unseenOffers, d.s.lostOffers} {
 		if err := d.all(ctx, alarm, from); err != nil {
 			return err
 		}
@@ -157,12 +158,14 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 		return err
 	}
 	alarm.set(next)
+	alarm.within(d.nextMinute)
 	return nil
 }
 
 // drain offers waiting leads to whoever can take them now.
 func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) error {
 	var found *drain
+	d.nextMinute = 0
 	strays := snap.Table.Version() != d.tried || d.s.Now().Sub(d.triedAt) > straysEvery
 	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		var err error
@@ -172,6 +175,7 @@ func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) err
 	if err != nil {
 		return err
 	}
+	d.nextMinute = found.nextMinute
 	if strays {
 		d.tried, d.triedAt = snap.Table.Version(), d.s.Now()
 	}
@@ -206,7 +210,10 @@ func (d *dispatcher) patiently(ctx context.Context, from source) (taken, moved i
 	}
 }
 
-const nextDeadlineSQL = `SELECT extract(epoch FROM min(deadline) - clock_timestamp())::double precision FROM offer WHERE state = 'open' AND deadline IS NOT NULL`
+// Two look-ups in two indexes; least ignores nulls.
+const nextDeadlineSQL = `SELECT extract(epoch FROM least(
+    (SELECT min(deadline) FROM offer WHERE state = 'open' AND deadline IS NOT NULL),
+    (SELECT min(screen_by) FROM offer WHERE state = 'open' AND screen_by IS NOT NULL)) - clock_timestamp())::double precision`
 
 // nextDeadline tells how long the next offer still runs; 0: no offer ends by itself.
 func (d *dispatcher) nextDeadline(ctx context.Context) (time.Duration, error) {

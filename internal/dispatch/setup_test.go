@@ -26,6 +26,8 @@ type desk struct {
 	snapshot atomic.Pointer[dispatch.Snapshot]
 	reps     map[string]uuid.UUID // by name
 	jobs     atomic.Int64
+
+	watchEvery time.Duration // of processes that join from here on
 }
 
 // member gives e-mail addresses to names: "mia" is mia@example.com.
@@ -90,7 +92,7 @@ func (d *desk) join() *process {
 	p := &process{node: node, ended: make(chan struct{}), stop: func() {}}
 	store := outbox.NewStore(func(_ context.Context, _ pgx.Tx, refs []outbox.Ref) error { d.jobs.Add(int64(len(refs))); return nil })
 	p.Service = dispatch.New(dispatch.Options{
-		DB: d.db, Node: node.ID(), Outbox: store, Now: time.Now, Snapshot: func() dispatch.Snapshot { return *d.snapshot.Load() },
+		DB: d.db, Node: node.ID(), Outbox: store, Now: time.Now, WatchEvery: d.watchEvery, Snapshot: func() dispatch.Snapshot { return *d.snapshot.Load() },
 		OnClaimed: func(claimed []outbox.Claimed) {
 			for _, c := range claimed {
 				p.claimed.Store(c.LeadID, c)

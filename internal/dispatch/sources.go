@@ -70,11 +70,32 @@ func (s *Service) dueOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 	take(send, found, "offers that ran out", scan, dueSQL, s.Node, only, batchSize)
 }
 
+const unseenSQL = `
+WITH due AS MATERIALIZED (
+    SELECT lead_id, attempt FROM offer
+    WHERE state = 'open' AND screen_by <= statement_timestamp() AND ($2::uuid[] IS NULL OR lead_id = ANY($2))
+    ORDER BY screen_by LIMIT $3
+)
+SELECT ` + taskColumns + ` FROM due o JOIN lead l ON l.id = o.lead_id
+WHERE l.stage = 'offered' AND l.attempt = o.attempt
+ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
+
+// unseenOffers are leads whose offer no screen of the rep has shown in time: a console that is connected and paints nothing must not
+// keep a lead. It is no miss of the rep's.
+func (s *Service) unseenOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
+	scan := func(row pgx.CollectableRow) (*task, error) {
+		t, err := scanTask(row)
+		t.cause, t.endState, t.reason = causeUnseen, stateWithdrawn, "no screen showed it in time"
+		return t, err
+	}
+	take(send, found, "offers that no screen showed", scan, unseenSQL, s.Node, only, batchSize)
+}
+
 const lostSQL = `
 WITH lost AS MATERIALIZED (
     SELECT o.lead_id, o.attempt, r.active, r.presence FROM rep r JOIN offer o ON o.rep_id = r.id AND o.state = 'open'
     WHERE (NOT r.active
-        OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung = 'last_resort')
+        OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung IN ('last_resort', 'manager'))
         OR r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= statement_timestamp() - $4::interval))
       AND ($2::uuid[] IS NULL OR o.lead_id = ANY($2))
     LIMIT $3

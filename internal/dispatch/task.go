@@ -21,6 +21,7 @@ const (
 	causeDeactivated  = "deactivated"
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
+	causeUnseen       = "unseen" // no screen showed the offer in time
 )
 
 // States in which an offer ends here. Accepted is written by Claim.
@@ -39,8 +40,9 @@ type task struct {
 	attempt  int
 	mine     bool // counted by this process's Waiting
 	cause    string
-	endState string // how its open offer ends; empty: it has none
-	reason   string // why, in words
+	endState string          // how its open offer ends; empty: it has none
+	reason   string          // why, in words
+	declined routing.Decline // why it was passed; empty: it was not
 
 	// From loadHistory, for leads that had a decision before.
 	decided bool
@@ -52,6 +54,8 @@ type task struct {
 	ended    routing.Past         // the offer that ended now, when endState is set
 	missed   int                  // the rep's misses in a row after this one
 	away     bool                 // the rep was set away for it
+	returned bool                 // the rep got the turn back
+	alarm    string               // to open; empty: none
 	to       *placement           // nil: its place does not change
 }
 
@@ -64,7 +68,9 @@ type placement struct {
 	rung     routing.Rung // only when offered
 	repID    *uuid.UUID   // only for an exclusive offer
 	terms    time.Duration
-	deadline *time.Time // on the database's clock; nil: it does not end by itself
+	deadline *time.Time    // on the database's clock; nil: it does not end by itself
+	screen   time.Duration // within which a console must show it; 0: nobody asks
+	screenBy *time.Time
 }
 
 func (p *placement) offered() bool { return p.stage == lead.StageOffered }

@@ -64,6 +64,7 @@ func (v *involved) add(table *routing.Table, first *routing.Pool) {
 			v.person(m.Rep, back)
 		}
 		v.person(p.LastResort, uncounted)
+		v.person(p.Offer.Manager, uncounted)
 	}
 }
 
@@ -84,7 +85,7 @@ func (v *involved) person(email string, back int) {
 func (v *involved) turns() []string {
 	keys := map[string]bool{}
 	for _, p := range v.pools {
-		if p.TakesTurns() {
+		if p.TakesTurns() || p.Offer.Window > 0 {
 			keys[p.TurnsKey()] = true
 		}
 	}

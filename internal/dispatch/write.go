@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/lead"
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -29,10 +30,12 @@ WITH moved AS (
     FROM unnest($5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::uuid[], $10::text[]) AS d(id, version, rule, pool, rep_id, trace)
     ON CONFLICT (lead_id) DO NOTHING
 )
-INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline)
-SELECT id, attempt, kind, rung, pool, rep_id, cause, deadline
-FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::timestamptz[])
-    AS o(id, attempt, kind, rung, pool, rep_id, cause, deadline)`
+INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline, screen_by)
+SELECT o.id, o.attempt, o.kind, o.rung, o.pool, o.rep_id, o.cause, o.deadline,
+    CASE WHEN o.screen_by IS NULL OR EXISTS (SELECT FROM rep r WHERE r.id = o.rep_id AND r.polled_at > clock_timestamp() - $20::interval)
+        THEN NULL ELSE o.screen_by END
+FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::timestamptz[], $19::timestamptz[])
+    AS o(id, attempt, kind, rung, pool, rep_id, cause, deadline, screen_by)`
 
 // columns are the rows of placeSQL turned on their side, as unnest wants them.
 type columns struct {
@@ -56,6 +59,7 @@ type columns struct {
 	rep      []*uuid.UUID
 	cause    []string
 	deadline []*time.Time
+	screenBy []*time.Time
 }
 
 func columnsOf(batch []*task) (*columns, error) {
@@ -85,7 +89,7 @@ func (c *columns) offer(t *task) {
 	c.offered, c.number = append(c.offered, t.id), append(c.number, int32(t.number())) //nolint:gosec // number of an offer
 	c.kind, c.rung = append(c.kind, t.to.rung.Kind()), append(c.rung, string(t.to.rung))
 	c.inPool, c.rep, c.cause = append(c.inPool, t.to.pool), append(c.rep, t.to.repID), append(c.cause, t.cause)
-	c.deadline = append(c.deadline, t.to.deadline)
+	c.deadline, c.screenBy = append(c.deadline, t.to.deadline), append(c.screenBy, t.to.screenBy)
 }
 
 func (c *columns) decide(t *task) error {
@@ -114,10 +118,10 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		return send, e, nil
 	}
 	for _, t := range batch {
-		e.away = e.away || t.away
+		e.freed = e.freed || t.away || t.endState == stateDeclined
 	}
 	send.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
-		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline)
+		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline, c.screenBy, rep.AwayAfter)
 	for _, st := range w.rows {
 		if st.dirty {
 			st.store(send, w.Turns[st.key], w)
@@ -129,6 +133,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		return nil, nil, err
 	}
 	e.events = true
+	openAlarms(send, batch)
 	events.queue(send)
 	return send, e, nil
 }
@@ -139,10 +144,14 @@ func (w *world) setDeadlines(batch []*task, e *effects) {
 		if t.to == nil || !t.to.offered() || t.to.terms <= 0 {
 			continue
 		}
-		at := w.Now.Add(t.to.terms)
+		at, soonest := w.Now.Add(t.to.terms), t.to.terms
 		t.to.deadline = &at
-		if e.nearest == 0 || t.to.terms < e.nearest {
-			e.nearest = t.to.terms
+		if t.to.screen > 0 {
+			by := w.Now.Add(t.to.screen)
+			t.to.screenBy, soonest = &by, min(soonest, t.to.screen)
+		}
+		if e.nearest == 0 || soonest < e.nearest {
+			e.nearest = soonest
 		}
 	}
 }

@@ -27,7 +27,7 @@ var situations = []struct {
 	{"offered", func(d *desk, h *human, id uuid.UUID) { d.offered(h, id) }},
 	{"passed on", func(d *desk, h *human, id uuid.UUID) {
 		rep := d.offered(h, id)
-		if err := d.dispatch.Pass(d.t.Context(), dispatch.PassRequest{LeadID: id, RepID: rep, Reason: "I know " + h.email, By: "console"}); err != nil {
+		if err := d.dispatch.Pass(d.t.Context(), dispatch.PassRequest{LeadID: id, RepID: rep, Note: "I know " + h.email, By: "console"}); err != nil {
 			d.t.Fatal(err)
 		}
 	}},

@@ -26,5 +26,6 @@ const (
 	EventReleased    EventKind = "released"     // {account}: it was held for review and goes on; without an account because the person sent it again
 	EventDiscarded   EventKind = "discarded"    // {account}: it was held for review and is spam
 	EventHeld        EventKind = "held"         // {account}: discarding it was undone
+	EventAlarm       EventKind = "alarm"        // {kind, state: opened|closed}: somebody must look at it, or need not any more
 	EventErased      EventKind = "erased"       // {}: the person behind it was erased; whoever shows or keeps the contact drops it
 )

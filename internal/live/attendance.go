@@ -21,6 +21,7 @@ const seenEvery = 2 * time.Second
 // reachable: a page change closes and opens a console within that time and must cost nobody an offer.
 type attendance struct {
 	seen    func(context.Context, []uuid.UUID) error
+	asked   func(context.Context, []uuid.UUID) error
 	changed func()
 	log     *slog.Logger
 	now     func() time.Time
@@ -30,18 +31,22 @@ type attendance struct {
 	mu     sync.Mutex
 	open   map[uuid.UUID]int
 	heard  map[uuid.UUID]bool // since the last write
+	polls  map[uuid.UUID]bool // of these, over HTTP
 	fresh  bool               // somebody's first console came since the last write
 	absent map[uuid.UUID]time.Time
 }
 
 func newAttendance(o Options) *attendance {
 	a := &attendance{
-		seen: o.Seen, changed: o.PresenceChanged, log: o.Log, now: o.Now,
+		seen: o.Seen, asked: o.Polled, changed: o.PresenceChanged, log: o.Log, now: o.Now,
 		first: make(chan struct{}, 1),
-		open:  map[uuid.UUID]int{}, heard: map[uuid.UUID]bool{}, absent: map[uuid.UUID]time.Time{},
+		open:  map[uuid.UUID]int{}, heard: map[uuid.UUID]bool{}, polls: map[uuid.UUID]bool{}, absent: map[uuid.UUID]time.Time{},
 	}
 	if a.seen == nil {
 		a.seen = func(context.Context, []uuid.UUID) error { return nil }
+	}
+	if a.asked == nil {
+		a.asked = func(context.Context, []uuid.UUID) error { return nil }
 	}
 	if a.changed == nil {
 		a.changed = func() {}
@@ -81,6 +86,7 @@ func (a *attendance) polled(id uuid.UUID) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.heard[id] = true
+	a.polls[id] = a.open[id] == 0
 	if _, here := a.absent[id]; a.open[id] == 0 && !here {
 		a.fresh = true
 		poke(a.first)
@@ -107,8 +113,15 @@ func (a *attendance) run(ctx context.Context) error {
 func (a *attendance) write(ctx context.Context) {
 	a.mu.Lock()
 	heard := slices.Collect(maps.Keys(a.heard))
+	var polls []uuid.UUID
+	for id, alone := range a.polls {
+		if alone {
+			polls = append(polls, id)
+		}
+	}
 	look := a.fresh
 	clear(a.heard)
+	clear(a.polls)
 	a.fresh = false
 	for id, at := range a.absent {
 		if a.now().After(at) {
@@ -120,6 +133,11 @@ func (a *attendance) write(ctx context.Context) {
 	if len(heard) > 0 {
 		if err := a.seen(ctx, heard); err != nil && ctx.Err() == nil {
 			a.log.Warn("reachability of reps was not written; the next pong tries again", "error", err)
+		}
+	}
+	if len(polls) > 0 {
+		if err := a.asked(ctx, polls); err != nil && ctx.Err() == nil {
+			a.log.Warn("consoles that poll were not noted; the next poll tries again", "error", err)
 		}
 	}
 	if look {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadline/internal/postgres"
+	"leadline/internal/rep"
 )
 
 // Pauses of the hub's loops.
@@ -34,9 +35,13 @@ var errGap = errors.New("the event stream has a hole")
 // Options is what a hub needs. Pools and Goal read the live configuration and must be safe for concurrent use.
 type Options struct {
 	DB    *postgres.DB
-	Pools func(repEmail string) []string                    // the pools whose leads the rep may take
-	Goals func(pool string) time.Duration                   // first-touch goal; 0: none of its own
-	Seen  func(ctx context.Context, reps []uuid.UUID) error // these reps answered from a console just now
+	Pools func(repEmail string) []string  // the pools whose leads the rep may take
+	Goals func(pool string) time.Duration // first-touch goal; 0: none of its own
+	// Due says when a goal is over for a lead of a pool, by the calendar of the pool; who holds it or is asked may be nil. May be nil: by the clock.
+	Due  func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time
+	Seen func(ctx context.Context, reps []uuid.UUID) error // these reps answered from a console just now
+	// Polled hears of reps whose consoles ask over HTTP, because nothing can be told to them. May be nil.
+	Polled func(ctx context.Context, reps []uuid.UUID) error
 	// PresenceChanged asks dispatch to look again at who can take leads. It must not block.
 	PresenceChanged func()
 	Now             func() time.Time
@@ -48,6 +53,7 @@ type Hub struct {
 	db    *postgres.DB
 	pools func(string) []string
 	goals func(string) time.Duration
+	due   func(string, time.Time, time.Duration, *rep.Rep) time.Time
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -72,8 +78,13 @@ func New(o Options) *Hub {
 	if o.Goals == nil {
 		o.Goals = func(string) time.Duration { return 0 }
 	}
+	if o.Due == nil {
+		o.Due = func(_ string, accepted time.Time, goal time.Duration, _ *rep.Rep) time.Time {
+			return accepted.Add(goal)
+		}
+	}
 	return &Hub{
-		db: o.DB, pools: o.Pools, goals: o.Goals, now: o.Now, log: o.Log,
+		db: o.DB, pools: o.Pools, goals: o.Goals, due: o.Due, now: o.Now, log: o.Log,
 		board:  newBoard(),
 		people: newAttendance(o),
 		wake:   make(chan struct{}, 1),

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/lead"
+	"leadline/internal/rep"
 )
 
 // eventsPerRead bounds one step of catching up.
@@ -19,11 +20,12 @@ const defaultGoal = 2 * time.Minute
 
 const cardColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.timezone, l.source, l.domain_class, l.accepted_at,
 	l.stage, l.crm_state, l.pool, l.rep_id, l.attempt, l.claimed_at, l.first_touch_at, l.closed_at, l.disposition, l.demo,
-	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0)
+	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0), r.hours, r.timezone
 	FROM lead l
 	LEFT JOIN LATERAL (SELECT kind, rep_id, deadline FROM offer WHERE lead_id = l.id AND state = 'open' LIMIT 1) o ON true
 	LEFT JOIN LATERAL (SELECT max(url) AS url, max(attempts) AS attempts FROM delivery
-	                   WHERE lead_id = l.id AND destination = 'crm') d ON true`
+	                   WHERE lead_id = l.id AND destination = 'crm') d ON true
+	LEFT JOIN rep r ON r.id = coalesce(l.rep_id, o.rep_id)`
 
 // rebuild reads the whole board in one snapshot, so that cards and position agree.
 func (h *Hub) rebuild(ctx context.Context) error {
@@ -128,13 +130,18 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Ca
 	for rows.Next() {
 		c := &Card{Version: version}
 		var stage, crm string
+		var hours, zone *string // of whoever holds it or is asked
 		if err := rows.Scan(&c.ID, &c.Form, &c.Intent, &c.Product, &c.Country, &c.Region, &c.Timezone, &c.Source, &c.DomainClass,
 			&c.AcceptedAt, &stage, &crm, &c.Pool, &c.RepID, &c.Attempt, &c.ClaimedAt, &c.FirstTouchAt, &c.ClosedAt,
-			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts); err != nil {
+			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts, &hours, &zone); err != nil {
 			return nil, fmt.Errorf("read a card: %w", err)
 		}
 		c.Stage, c.CRMState = lead.Stage(stage), lead.CRMState(crm)
-		c.Goal = h.goalOf(c)
+		var who *rep.Rep
+		if hours != nil && zone != nil {
+			who = &rep.Rep{Hours: *hours, Timezone: *zone}
+		}
+		c.Goal = h.goalOf(c, who)
 		if keep(c) {
 			out[c.ID] = c
 		}
@@ -145,7 +152,8 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Ca
 	return out, nil
 }
 
-func (h *Hub) goalOf(c *Card) *time.Time {
+// goalOf gives the moment at which the first touch is due; nil: there is no goal.
+func (h *Hub) goalOf(c *Card, who *rep.Rep) *time.Time {
 	goal := h.goals(c.Pool)
 	if goal == 0 && c.Hot() {
 		goal = defaultGoal
@@ -153,6 +161,6 @@ func (h *Hub) goalOf(c *Card) *time.Time {
 	if goal == 0 {
 		return nil
 	}
-	due := c.AcceptedAt.Add(goal)
+	due := h.due(c.Pool, c.AcceptedAt, goal, who)
 	return &due
 }

@@ -72,14 +72,10 @@ func (b *builder) pools() {
 		path := names.add(i, d.Slug)
 		what := fmt.Sprintf("pool %q", d.Slug)
 		p := &routing.Pool{
-			Slug:     d.Slug,
-			Hours:    b.hours(path+".hours", what, &d.Hours, b.zone(path+".timezone", what, &d.Timezone)),
-			Strategy: routing.Strategy(b.word(path+".strategy", what+": strategy", &d.Strategy, strategies()...)),
-			Offer: routing.OfferTerms{
-				Exclusive: b.duration(path+".offer.exclusive", what+": offer.exclusive", &d.Offer.Exclusive, leastOffer, mostOffer, routing.DefaultExclusive),
-				Pool:      b.duration(path+".offer.pool", what+": offer.pool", &d.Offer.Pool, leastOffer, mostOffer, routing.DefaultPoolOffer),
-				Attempts:  b.attempts(path, what, d),
-			},
+			Slug:       d.Slug,
+			Hours:      b.hours(path+".hours", what, &d.Hours, b.zone(path+".timezone", what, &d.Timezone)),
+			Strategy:   routing.Strategy(b.word(path+".strategy", what+": strategy", &d.Strategy, strategies()...)),
+			Offer:      b.offer(path+".offer", what+": offer", &d.Offer),
 			Overflow:   d.Overflow,
 			LastResort: b.email(path+".last_resort", what+": last_resort", &d.LastResort),
 			FirstTouch: b.duration(path+".sla.first_touch", what+": sla.first_touch", &d.SLA.FirstTouch, time.Second, mostGoal, 0),
@@ -100,20 +96,6 @@ func strategies() []string {
 		all = append(all, string(s))
 	}
 	return all
-}
-
-func (b *builder) attempts(path, what string, d *poolDoc) int {
-	if d.Offer.Attempts == nil {
-		return routing.DefaultAttempts
-	}
-	n := *d.Offer.Attempts
-	if n < 1 || n > 100 {
-		b.fail(path+".offer.attempts", "range", "use a number from 1 to 100", "%s: offer.attempts cannot be %d", what, n)
-	}
-	if n == routing.DefaultAttempts {
-		d.Offer.Attempts = nil
-	}
-	return n
 }
 
 func (b *builder) member(path, what string, d *memberDoc) routing.Member {

@@ -138,8 +138,14 @@ type creditDoc struct {
 
 type offerDoc struct {
 	Exclusive string `yaml:"exclusive,omitempty"`
+	Hot       string `yaml:"hot,omitempty"`
+	Turns     *int   `yaml:"turns,omitempty"`
 	Pool      string `yaml:"pool,omitempty"`
 	Attempts  *int   `yaml:"attempts,omitempty"`
+	Total     string `yaml:"total,omitempty"`
+	Manager   string `yaml:"manager,omitempty"`
+	Screen    string `yaml:"screen,omitempty"`
+	Window    string `yaml:"window,omitempty"`
 }
 
 type slaDoc struct {

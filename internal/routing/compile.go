@@ -13,6 +13,7 @@ const (
 	DefaultExclusive = 20 * time.Second
 	DefaultPoolOffer = 60 * time.Second
 	DefaultAttempts  = 5
+	DefaultScreen    = time.Second
 )
 
 // maxPostal bounds the length of postal prefixes; no country has longer codes.

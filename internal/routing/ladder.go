@@ -11,6 +11,7 @@ const (
 	RungTurn       Rung = "turn"        // the member whose turn it is
 	RungPool       Rung = "pool"        // everybody in the pool
 	RungLastResort Rung = "last_resort" // who gets what nobody else could take
+	RungManager    Rung = "manager"     // who is asked when nobody is left
 )
 
 // Kind is how an offer of this rung is made: exclusive, to one rep, or to a pool.
@@ -37,19 +38,29 @@ func (t *Table) ladder(first *Pool, person string) []step {
 	pools := t.Chain(first)
 	for _, p := range pools {
 		if p.TakesTurns() {
-			steps = append(steps, step{rung: RungTurn, pool: p})
+			for range p.turns() {
+				steps = append(steps, step{rung: RungTurn, pool: p})
+			}
 		}
 		steps = append(steps, step{rung: RungPool, pool: p})
 	}
-	var asked []string
+	steps = append(steps, named(pools, RungLastResort, func(p *Pool) string { return p.LastResort })...)
+	return append(steps, named(pools, RungManager, func(p *Pool) string { return p.Offer.Manager })...)
+}
+
+// named are the steps to the persons that pools name for a rung, each once.
+func named(pools []*Pool, rung Rung, of func(*Pool) string) (steps []step) {
 	for _, p := range pools {
-		if p.LastResort != "" && !slices.Contains(asked, p.LastResort) {
-			asked = append(asked, p.LastResort)
-			steps = append(steps, step{RungLastResort, p, p.LastResort})
+		person := of(p)
+		if person != "" && !slices.ContainsFunc(steps, func(s step) bool { return s.rep == person }) {
+			steps = append(steps, step{rung, p, person})
 		}
 	}
 	return steps
 }
+
+// final tells the rungs at the end of every ladder, to which a lead goes when its attempts or its time are used up.
+func (r Rung) final() bool { return r == RungLastResort || r == RungManager }
 
 // Chain is a pool and those that its leads overflow to, each once. nil gives none.
 func (t *Table) Chain(first *Pool) []*Pool {
@@ -74,6 +85,8 @@ func remaining(steps []step, c Case) []step {
 	switch {
 	case at < 0: // the configuration has changed: from the start
 		return steps
+	case last.Rung == RungTurn:
+		return steps[at+min(c.turnsHad(last.Pool), steps[at].pool.turns()):]
 	case c.Withdrawn:
 		return steps[at:]
 	}

@@ -37,6 +37,40 @@ func (c Case) last() (Past, bool) {
 	return c.Past[len(c.Past)-1], true
 }
 
+// counts tells whether an earlier offer was anybody's answer: one that was taken back was not.
+func (c Case) counts(i int) bool {
+	return c.Past[i].State != "withdrawn" && !(c.Withdrawn && i == len(c.Past)-1)
+}
+
+// answered is how many offers were answered or ran out.
+func (c Case) answered() (n int) {
+	for i := range c.Past {
+		if c.counts(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// turnsHad is how many members of a pool were asked one by one since the lead came to that.
+func (c Case) turnsHad(pool string) (n int) {
+	for i := len(c.Past) - 1; i >= 0 && c.Past[i].Rung == RungTurn && c.Past[i].Pool == pool; i-- {
+		if c.counts(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// spent tells whether a lead has had its attempts or its time, so that only the end of the ladder is left. A lead that waits climbs from the
+// start whenever somebody is free, however long it takes.
+func (c Case) spent(home *Pool, now time.Time) bool {
+	if c.Waits {
+		return false
+	}
+	return c.answered() >= home.Offer.Attempts || home.Offer.Total > 0 && now.Sub(c.Facts.AcceptedAt) >= home.Offer.Total
+}
+
 // had tells whether the lead was offered to a rep before.
 func (c Case) had(id uuid.UUID) bool {
 	for _, p := range c.Past {
@@ -54,7 +88,11 @@ type Placement struct {
 	Rung    Rung   // of an offer
 	Rep     *Person
 	Terms   time.Duration // how long an offer stands; 0: until somebody takes it
+	Screen  time.Duration // within which a console must show it; 0: nobody asks
 }
+
+// AlarmUnrouted says that the ladder has ended and nobody took the lead.
+const AlarmUnrouted = "unrouted"
 
 // Outcome is what Place found.
 type Outcome struct {
@@ -63,6 +101,7 @@ type Outcome struct {
 	Place      *Placement   // nil: it stays where it is
 	Considered []Considered // everybody who was looked at, in order
 	Overflowed bool         // the place is in another pool than the lead's own and than where it was
+	Alarm      string       // AlarmUnrouted, or empty
 }
 
 // Place is the whole decision for one lead: by the rules unless that was decided before, then up the ladder to the first step that
@@ -83,13 +122,23 @@ func Place(t *Table, w *World, c Case) Outcome {
 		return out
 	}
 	out.Home = home.Slug
-	if c.Attempt < home.Offer.Attempts {
-		for _, s := range remaining(t.ladder(home, out.Decision.Rep), c) {
-			if out.Place = out.try(t, w, c, s); out.Place != nil {
-				out.Overflowed = out.Place.Pool != home.Slug && out.Place.Pool != c.Pool
-				return out
-			}
+	spent := c.spent(home, w.Now)
+	steps := t.ladder(home, out.Decision.Rep)
+	var empty *Pool // in which nobody can take a turn: the further turns need not be tried
+	for _, s := range remaining(steps, c) {
+		if spent && !s.rung.final() || s.rung == RungTurn && s.pool == empty {
+			continue
 		}
+		if out.Place = out.try(t, w, c, s); out.Place != nil {
+			out.Overflowed = out.Place.Pool != home.Slug && out.Place.Pool != c.Pool
+			return out
+		}
+		if s.rung == RungTurn {
+			empty = s.pool
+		}
+	}
+	if spent || steps[len(steps)-1].rung == RungManager {
+		out.Alarm = AlarmUnrouted
 	}
 	out.wait(c, home.Slug)
 	return out
@@ -113,9 +162,9 @@ func (o *Outcome) wait(c Case, pool string) {
 func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
 	switch s.rung {
 	case RungPerson:
-		return o.tryOne(w, s, w.offersTo)
-	case RungLastResort:
-		return o.tryOne(w, s, w.callsUpon)
+		return o.tryOne(w, c, s, w.offersTo)
+	case RungLastResort, RungManager:
+		return o.tryOne(w, c, s, w.callsUpon)
 	case RungTurn:
 		return o.tryTurn(w, c, s)
 	case RungPool:
@@ -124,7 +173,7 @@ func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
 	return nil
 }
 
-func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) Verdict) *Placement {
+func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person) Verdict) *Placement {
 	who := w.People[s.rep]
 	if who == nil {
 		o.explain(s, []Verdict{obstacle{code: rep.Unknown, words: "no such rep"}.verdict(s.rep)})
@@ -135,11 +184,14 @@ func (o *Outcome) tryOne(w *World, s step, able func(*Pool, *Person) Verdict) *P
 		return nil
 	}
 	reason := "named by the rule"
-	if s.rung == RungLastResort {
+	switch s.rung {
+	case RungLastResort:
 		reason = "last resort"
+	case RungManager:
+		reason = "manager of the pool"
 	}
 	o.explain(s, []Verdict{{Rep: s.rep, Outcome: Chosen, Reason: reason}})
-	return who.take(s)
+	return who.take(c, s)
 }
 
 func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
@@ -154,13 +206,17 @@ func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
 		return nil
 	}
 	w.keep(s.pool, cands)
-	return w.People[s.pool.Members[winner].Rep].take(s)
+	return w.People[s.pool.Members[winner].Rep].take(c, s)
 }
 
 // take gives a rep an exclusive offer.
-func (p *Person) take(s step) *Placement {
+func (p *Person) take(c Case, s step) *Placement {
 	p.Load.Offers++
-	return &Placement{Pool: s.pool.Slug, Rung: s.rung, Rep: p, Terms: s.pool.Offer.Exclusive}
+	place := &Placement{Pool: s.pool.Slug, Rung: s.rung, Rep: p, Terms: s.pool.Offer.toOne(c.Facts)}
+	if p.PresenceBy == rep.ByConsole {
+		place.Screen = max(0, s.pool.Offer.Screen)
+	}
+	return place
 }
 
 // tryPool opens a lead to everybody in a pool. In a pool without turns it may stay open for good if there is nowhere else to go.
@@ -205,7 +261,7 @@ func (w *World) offersTo(in *Pool, p *Person) Verdict {
 	return why
 }
 
-// callsUpon is offersTo for the last resort, whose working hours and limits do not count.
+// callsUpon is offersTo for the last resort and the manager, whose working hours and limits do not count.
 func (w *World) callsUpon(_ *Pool, p *Person) Verdict {
 	var o obstacle
 	switch {
@@ -235,7 +291,7 @@ func (o *Outcome) explain(s step, verdicts []Verdict) {
 func Ready(t *Table, w *World, first *Pool) bool {
 	for _, s := range t.ladder(first, "") {
 		switch {
-		case s.rung == RungLastResort:
+		case s.rung.final():
 			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who).Code == rep.Able {
 				return true
 			}

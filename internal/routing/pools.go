@@ -31,6 +31,9 @@ func (c *compiler) addPools(pools []*Pool) {
 		if p.LastResort != "" {
 			c.table.byRep[p.LastResort] = append(c.table.byRep[p.LastResort], p.Slug)
 		}
+		if p.Offer.Manager != "" {
+			c.table.byRep[p.Offer.Manager] = append(c.table.byRep[p.Offer.Manager], p.Slug)
+		}
 	}
 	for email, slugs := range c.table.byRep {
 		slices.Sort(slugs)
@@ -73,19 +76,6 @@ func (c *compiler) checkPool(p *Pool) {
 			m.Weight = 1
 		}
 	}
-}
-
-func (o OfferTerms) withDefaults() OfferTerms {
-	if o.Exclusive == 0 {
-		o.Exclusive = DefaultExclusive
-	}
-	if o.Pool == 0 {
-		o.Pool = DefaultPoolOffer
-	}
-	if o.Attempts == 0 {
-		o.Attempts = DefaultAttempts
-	}
-	return o
 }
 
 // checkOverflow refuses unknown overflow pools and rings of them.

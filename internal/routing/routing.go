@@ -82,13 +82,6 @@ const (
 	NoCalendar Calendar = "none" // the clock never stops
 )
 
-// OfferTerms are a pool's offer times. Zero values were replaced by the defaults of the contract when the table was compiled.
-type OfferTerms struct {
-	Exclusive time.Duration // to one rep; 20 s
-	Pool      time.Duration // to the whole pool; 60 s
-	Attempts  int           // offers per lead over its life; 5
-}
-
 // Member is one rep's place in a pool. Zero caps mean no cap.
 type Member struct {
 	Rep            string  // e-mail

@@ -49,7 +49,7 @@ func (t *Table) Pools() []*Pool {
 	return pools
 }
 
-// PoolsOf gives the slugs of the pools that a rep is a member or the last resort of, sorted. Do not change the slice.
+// PoolsOf gives the slugs of the pools that a rep is a member, the last resort or the manager of, sorted. Do not change the slice.
 func (t *Table) PoolsOf(repEmail string) []string {
 	if t == nil {
 		return nil

@@ -35,6 +35,8 @@ type Metrics struct {
 	breaker         *prometheus.GaugeVec
 	consoles        prometheus.Gauge
 	violations      *prometheus.CounterVec
+	alarms          *prometheus.GaugeVec
+	conserved       *prometheus.GaugeVec
 	csp             *prometheus.CounterVec
 	drift           *prometheus.CounterVec
 	spam            *prometheus.CounterVec
@@ -82,6 +84,12 @@ func NewMetrics() *Metrics {
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_invariant_violations_total", Help: "Things that must never happen, by name.",
 		}, []string{"name"}),
+		alarms: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leadline_alarms_open", Help: "Open alarms by kind, as the process that watches for all saw them a minute ago at most.",
+		}, []string{"kind"}),
+		conserved: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "leadline_leads_conserved", Help: "Where the leads of the last hour are: accepted is the sum of the others, and lost is 0.",
+		}, []string{"state"}),
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
@@ -101,7 +109,7 @@ func NewMetrics() *Metrics {
 		}, []string{"form", "verdict"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
+		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.alarms, m.conserved, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -226,6 +234,28 @@ func (m *Metrics) ConsoleConnections(delta int) {
 func (m *Metrics) InvariantViolation(name string) {
 	if m != nil {
 		m.violations.WithLabelValues(name).Inc()
+	}
+}
+
+// AlarmsOpen says how many alarms of a kind are open. kind is a constant of the code.
+func (m *Metrics) AlarmsOpen(kind string, n int) {
+	if m != nil {
+		m.alarms.WithLabelValues(kind).Set(float64(n))
+	}
+}
+
+// Conserved says how many leads of the last hour are in a place. state is a constant of the code.
+func (m *Metrics) Conserved(state string, n int) {
+	if m != nil {
+		m.conserved.WithLabelValues(state).Set(float64(n))
+	}
+}
+
+// NoAlarms takes back what was said of alarms and of where leads are: another process watches from here on.
+func (m *Metrics) NoAlarms() {
+	if m != nil {
+		m.alarms.Reset()
+		m.conserved.Reset()
 	}
 }
 

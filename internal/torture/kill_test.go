@@ -66,6 +66,9 @@ func TestTorture_KillsAtEveryPointLoseNothingAndDoubleNothing(t *testing.T) {
 	slices.Sort(takeovers)
 	t.Logf("%d kills at %d points; another server took over after %v in the middle, %v at most", n, len(points),
 		takeovers[len(takeovers)/2].Round(time.Millisecond), takeovers[len(takeovers)-1].Round(time.Millisecond))
+	if middle := takeovers[len(takeovers)/2]; middle > 500*time.Millisecond {
+		t.Errorf("in the middle a takeover took %v; leads of a killed process must be offered within half a second", middle)
+	}
 	if most := takeovers[len(takeovers)-1]; most > 10*time.Second {
 		t.Errorf("a takeover took %v", most)
 	}

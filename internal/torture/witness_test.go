@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"leadline/internal/dispatch"
+	live "leadline/internal/playbook"
+	"leadline/internal/postgres"
 	"leadline/internal/torture/witness"
 )
 
@@ -89,6 +93,31 @@ func (o *observer) finish() witness.Driven {
 	return sum
 }
 
+// everyLeadHasSomebody asks the product's own watch, which must have nothing to say once everything has settled.
+func (w *world) everyLeadHasSomebody() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	db, err := postgres.Open(ctx, w.database.DSN())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer db.Close()
+	book := live.NewLive(db, func(string) (string, bool) { return webhookSecret, true }, slog.New(slog.DiscardHandler))
+	if err := book.Refresh(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+	watch := dispatch.New(dispatch.Options{DB: db, Now: time.Now, Snapshot: func() dispatch.Snapshot {
+		now := book.Current()
+		return dispatch.Snapshot{Table: now.Table, Targets: now.Targets()}
+	}})
+	if n, err := watch.Unowned(ctx); n != 0 || err != nil {
+		w.t.Errorf("%d leads have neither owner, offer, place in a queue nor alarm: %v", n, err)
+	}
+	if c, err := watch.Conservation(ctx, 24*time.Hour); c.Lost() != 0 || err != nil {
+		w.t.Errorf("the leads do not add up: %+v %v", c, err)
+	}
+}
+
 // verdict is what the witness says in the end.
 type verdict struct {
 	witness.Sum
@@ -115,6 +144,7 @@ func (v verdict) mustBeContent(o *observer) {
 	if !v.fine {
 		o.w.t.Errorf("%d violations\n%s", v.Violations, tail(v.said, 8000))
 	}
+	o.w.everyLeadHasSomebody()
 	o.w.t.Logf("%d visitors, %d tries: %d acknowledged, %d left with \"kept\", %d refused, %d never knew; %d leads, %d in the CRM, %d overtaken; offered after p99 %d ms, at most %d ms",
 		v.Visitors, v.Tries, v.Acked, v.Spooled, v.Refused, v.Unknown, v.Leads, v.Records, v.Overtaken, v.PlacedP99, v.PlacedMax)
 }

@@ -1,0 +1,96 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+)
+
+// mostShown bounds what waits to be written. What is dropped costs an offer its second of patience, never a lead.
+const mostShown = 4096
+
+// OfferRef names one offer.
+type OfferRef struct {
+	Lead    uuid.UUID
+	Attempt int
+}
+
+// screens collects what consoles confirm, so that all that comes while one statement runs is written by the next.
+type screens struct {
+	mu    *sync.Mutex
+	shown map[shown]bool
+	some  chan struct{}
+}
+
+type shown struct {
+	OfferRef
+	rep uuid.UUID
+}
+
+func newScreens() screens {
+	return screens{mu: &sync.Mutex{}, shown: map[shown]bool{}, some: make(chan struct{}, 1)}
+}
+
+// Shown notes that a screen of a rep shows these offers: they stay until their deadline. It never blocks. What is not the rep's, or not
+// open any more, is ignored.
+func (s *Service) Shown(repID uuid.UUID, offers []OfferRef) {
+	s.screens.mu.Lock()
+	for _, o := range offers {
+		if len(s.screens.shown) < mostShown {
+			s.screens.shown[shown{o, repID}] = true
+		}
+	}
+	s.screens.mu.Unlock()
+	poke(s.screens.some)
+}
+
+// confirmScreens writes what was confirmed until ctx ends.
+func (s *Service) confirmScreens(ctx context.Context) {
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.screens.some:
+		}
+		err := s.writeShown(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			s.Log.WarnContext(ctx, "offers on screens could not be confirmed, so they move on", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+const shownSQL = `UPDATE offer o SET shown_at = clock_timestamp(), screen_by = NULL
+FROM unnest($1::uuid[], $2::integer[], $3::uuid[]) AS s(lead_id, attempt, rep_id)
+WHERE o.lead_id = s.lead_id AND o.attempt = s.attempt AND o.rep_id = s.rep_id AND o.state = 'open' AND o.shown_at IS NULL`
+
+func (s *Service) writeShown(ctx context.Context) error {
+	s.screens.mu.Lock()
+	var leads, reps []uuid.UUID
+	var attempts []int32
+	for o := range s.screens.shown {
+		leads, attempts, reps = append(leads, o.Lead), append(attempts, int32(o.Attempt)), append(reps, o.rep) //nolint:gosec // number of an offer
+	}
+	clear(s.screens.shown)
+	s.screens.mu.Unlock()
+	if len(leads) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, livenessLimit)
+	defer cancel()
+	if _, err := s.DB.Console.Exec(ctx, shownSQL, leads, attempts, reps); err != nil {
+		return fmt.Errorf("confirm %d offers on screens: %w", len(leads), err)
+	}
+	return nil
+}
+
+// Polled notes reps whose consoles ask every few seconds instead of being told, so that no screen is waited for.
+func (s *Service) Polled(ctx context.Context, reps []uuid.UUID) error {
+	if _, err := s.DB.Console.Exec(ctx, `UPDATE rep SET polled_at = clock_timestamp() WHERE id IN (SELECT id FROM rep WHERE id = ANY($1) ORDER BY id FOR UPDATE)`, reps); err != nil {
+		return fmt.Errorf("note reps whose consoles poll: %w", err)
+	}
+	return nil
+}
