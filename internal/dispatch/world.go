@@ -19,6 +19,7 @@ import (
 type world struct {
 	routing.World
 	table *routing.Table
+	hash  string // of the content of the table's version
 	rows  map[string]*poolRow
 }
 

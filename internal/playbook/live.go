@@ -25,6 +25,7 @@ import (
 // Snapshot is one published version as this process uses it. Immutable; version 0 means that nothing was published yet.
 type Snapshot struct {
 	Version     int64
+	Hash        string                // of its content
 	Demo        bool                  // published by the demo
 	Forms       map[string]*lead.Form // by slug
 	Table       *routing.Table        // never nil
@@ -175,15 +176,11 @@ func (l *Live) snapshot(ctx context.Context, row versionRow) (*Snapshot, []Probl
 	if Failed(problems) {
 		return nil, problems, nil
 	}
-	table, found := routing.Compile(row.Number, cfg.Pools, cfg.Rules, cfg.Territories, cfg.Lists)
-	c := &checker{cfg: cfg}
-	for _, p := range found {
-		c.fromRouting(p)
+	table, problems := cfg.Compile(row.Number)
+	if table == nil {
+		return nil, problems, nil
 	}
-	if Failed(c.problems) {
-		return nil, c.problems, nil
-	}
-	s := &Snapshot{Version: row.Number, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
+	s := &Snapshot{Version: row.Number, Hash: row.Hash, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
 	for _, f := range cfg.Forms {
 		f.Demo = row.Demo
 		s.Forms[f.Slug] = f

@@ -28,21 +28,22 @@ const (
 // AwayAfter is how long after the last pong a rep whose presence came from the console no longer counts as reachable.
 const AwayAfter = 10 * time.Second
 
-// Rep is a person who takes leads.
+// Rep is a person who takes leads. As JSON it is what decides whether they can take one now: a decision is stored with it. Names and
+// numbers do not go there, nor the address, which is the key under which people are stored.
 type Rep struct {
-	ID             uuid.UUID
-	Email          string
-	Name           string
-	Team           string
-	Phone          string
-	Timezone       string
-	Hours          string // as written in the configuration; empty: always
-	Active         bool
-	Presence       Presence
-	PresenceBy     string
-	PresenceReason string
-	PresenceAt     time.Time
-	ReachableAt    *time.Time
-	Missed         int // offers in a row that timed out
-	Demo           bool
+	ID             uuid.UUID  `json:"id"`
+	Email          string     `json:"-"`
+	Name           string     `json:"-"`
+	Team           string     `json:"-"`
+	Phone          string     `json:"-"`
+	Timezone       string     `json:"tz,omitempty"`
+	Hours          string     `json:"hours,omitempty"` // as written in the configuration; empty: always
+	Active         bool       `json:"active,omitempty"`
+	Presence       Presence   `json:"presence"`
+	PresenceBy     string     `json:"by,omitempty"`
+	PresenceReason string     `json:"reason,omitempty"`
+	PresenceAt     time.Time  `json:"-"`
+	ReachableAt    *time.Time `json:"seen,omitempty"`
+	Missed         int        `json:"-"` // offers in a row that timed out
+	Demo           bool       `json:"-"`
 }

@@ -13,23 +13,23 @@ import (
 // It is plain data, so that it can be stored with a decision and the decision taken again from it. Place changes it as it gives
 // leads away; one goroutine uses it.
 type World struct {
-	Now    time.Time
-	People map[string]*Person // by e-mail address
-	Turns  map[string][]Turn  // by pool, in the order of its members; a pool that is missing has given no turns yet
+	Now    time.Time          `json:"now"`
+	People map[string]*Person `json:"people,omitempty"` // by e-mail address
+	Turns  map[string][]Turn  `json:"turns,omitempty"`  // by pool, in the order of its members; a pool that is missing has given no turns yet
 }
 
 // Person is a rep with what counts towards limits.
 type Person struct {
 	rep.Rep
-	Open  int // live exclusive offers plus leads claimed and not yet contacted
-	Today int // leads claimed since midnight in the rep's zone, plus live exclusive offers
+	Open  int `json:"open,omitempty"`  // live exclusive offers plus leads claimed and not yet contacted
+	Today int `json:"today,omitempty"` // leads claimed since midnight in the rep's zone, plus live exclusive offers
 }
 
 // Turn is where one member of a pool stands in its rotation.
 type Turn struct {
-	Credit float64   `json:"credit"`
-	Joined bool      `json:"joined"` // had part in a turn before; who had not begins at the mean of the others
-	LastAt time.Time `json:"last_at"`
+	Credit float64   `json:"credit,omitempty"`
+	Joined bool      `json:"joined,omitempty"` // had part in a turn before; who had not begins at the mean of the others
+	LastAt time.Time `json:"last_at,omitzero"`
 }
 
 // candidates are the members of a pool as Allocate wants them. had tells to whom the lead was offered before; nil: to nobody.
