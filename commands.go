@@ -72,6 +72,7 @@ func commands() []command {
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)
+	all = append(all, routingCommands()...)
 	return all
 }
 
@@ -196,13 +197,18 @@ func migrate(ctx context.Context, c *call) error {
 	return nil
 }
 
-// readPlaybook parses the files named on the command line and prints every problem to standard error.
+// readPlaybook reads the files named on the command line.
 func (c *call) readPlaybook() (*playbook.Config, error) {
 	if len(c.args) == 0 {
 		return nil, usageError("name at least one file")
 	}
+	return c.readFiles(c.args)
+}
+
+// readFiles parses and checks configuration and prints every problem to standard error.
+func (c *call) readFiles(names []string) (*playbook.Config, error) {
 	var files []playbook.File
-	for _, name := range c.args {
+	for _, name := range names {
 		src, err := c.readFile(name)
 		if err != nil {
 			return nil, err

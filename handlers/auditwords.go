@@ -33,7 +33,7 @@ var (
 var (
 	didActions = map[string][]audit.Action{
 		"reveals":   {audit.ContactRevealed, audit.PayloadRead},
-		"publishes": {audit.Published, audit.RepsChanged},
+		"publishes": {audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
 		},
@@ -77,7 +77,8 @@ var deeds = map[audit.Action]string{
 	audit.PayloadRead: "read what was sent for", audit.SecretSet: "set the secret", audit.SecretRemoved: "removed the secret",
 	audit.DataKeyMade: "made", audit.DataKeyRotated: "rotated", audit.MasterKeyRotated: "rotated the master key", audit.KeyUsed: "opened",
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
-	audit.DriftResolved: "marked as resolved",
+	audit.DriftResolved: "marked as resolved", audit.DraftAdded: "began", audit.DraftChanged: "changed", audit.DraftApproved: "approved",
+	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
 }
 
 func auditEntry(l audit.Line) views.AuditEntry {
@@ -129,6 +130,8 @@ func objectWord(l audit.Line) (word, page string) {
 		return l.ObjectName, ""
 	case "version":
 		return "version " + l.Object, ""
+	case "draft":
+		return "draft " + l.Object, ""
 	case "data_key":
 		return "key " + l.Object, ""
 	case "drift":

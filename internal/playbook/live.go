@@ -249,14 +249,16 @@ func (l *Live) credential(ctx context.Context, ref string) (value privacy.Secret
 	return value, "", nil
 }
 
-// Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. A
+// Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. On the way it
+// makes drafts live whose time has come. A
 // database that cannot be reached leaves the version as it is.
 func (l *Live) Run(ctx context.Context) error {
 	var conn *pgx.Conn
 	defer func() { closeConn(ctx, conn) }()
 	failing := false
 	for ctx.Err() == nil {
-		err := l.Refresh(ctx)
+		_, err := publishDue(ctx, l.db)
+		err = errors.Join(err, l.Refresh(ctx))
 		if conn == nil && err == nil {
 			conn, err = l.listen(ctx)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/fault"
+	"leadline/internal/lead"
 	"leadline/internal/postgres"
 	"leadline/internal/routing"
 )
@@ -39,4 +40,15 @@ func Stored(ctx context.Context, db *postgres.DB, version int64) (cfg *Config, h
 		return nil, hash, fault.New(fault.Invalid, "Version %d can no longer be read: %s", version, problems[0])
 	}
 	return cfg, hash, nil
+}
+
+// FactsOf gives what rules may look at of a lead that was sent to a form, as intake would find it. A form that does not exist and
+// answers that it would refuse are errors, in words for the one who sent them.
+func (c *Config) FactsOf(form string, raw lead.Raw) (routing.Facts, error) {
+	for _, f := range c.Forms {
+		if f.Slug == form {
+			return factsOf(f, raw)
+		}
+	}
+	return routing.Facts{}, fmt.Errorf("there is no form %q", form)
 }
