@@ -73,6 +73,7 @@ func commands() []command {
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)
+	all = append(all, routingCommands()...)
 	return all
 }
 
@@ -197,13 +198,18 @@ func migrate(ctx context.Context, c *call) error {
 	return nil
 }
 
-// readPlaybook parses the files named on the command line and prints every problem to standard error. It answers with the warnings.
+// readPlaybook reads the files named on the command line. It answers with the warnings.
 func (c *call) readPlaybook() (*playbook.Config, []playbook.Problem, error) {
 	if len(c.args) == 0 {
 		return nil, nil, usageError("name at least one file")
 	}
+	return c.readFiles(c.args)
+}
+
+// readFiles parses and checks configuration and prints every problem to standard error. It answers with the warnings.
+func (c *call) readFiles(names []string) (*playbook.Config, []playbook.Problem, error) {
 	var files []playbook.File
-	for _, name := range c.args {
+	for _, name := range names {
 		src, err := c.readFile(name)
 		if err != nil {
 			return nil, nil, err

@@ -266,7 +266,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
-			return dispatch.Snapshot{Table: current.Table, Targets: current.Targets(), Roster: p.playbook.Roster()}
+			return dispatch.Snapshot{Table: current.Table, Hash: current.Hash, Targets: current.Targets(), Roster: p.playbook.Roster()}
 		},
 		OnCommit:  committed,
 		OnClaimed: p.writer.Submit,

@@ -33,7 +33,7 @@ var (
 var (
 	didActions = map[string][]audit.Action{
 		"reveals":   {audit.ContactRevealed, audit.PayloadRead},
-		"publishes": {audit.Published, audit.RepsChanged},
+		"publishes": {audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded},
 		"people":    {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
@@ -79,8 +79,9 @@ var deeds = map[audit.Action]string{
 	audit.PayloadRead: "read what was sent for", audit.SecretSet: "set the secret", audit.SecretRemoved: "removed the secret",
 	audit.DataKeyMade: "made", audit.DataKeyRotated: "rotated", audit.MasterKeyRotated: "rotated the master key", audit.KeyUsed: "opened",
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
-	audit.DriftResolved: "marked as resolved",
-	audit.RepActivated:  "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
+	audit.DriftResolved: "marked as resolved", audit.DraftAdded: "began", audit.DraftChanged: "changed", audit.DraftApproved: "approved",
+	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
+	audit.RepActivated: "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
 	audit.LeadRerouted: "gave to others", audit.CreditAdjusted: "adjusted the turns of",
 }
 
@@ -133,6 +134,8 @@ func objectWord(l audit.Line) (word, page string) {
 		return l.ObjectName, ""
 	case "version":
 		return "version " + l.Object, ""
+	case "draft":
+		return "draft " + l.Object, ""
 	case "data_key":
 		return "key " + l.Object, ""
 	case "drift":

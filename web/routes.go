@@ -17,6 +17,7 @@ type route struct {
 func (s *server) routes() []route {
 	visitor := handlers.NewVisitors(s.Handlers)
 	api := handlers.NewAPI(s.Handlers)
+	routing := handlers.NewRouting(s.Handlers)
 	door := handlers.NewDoor(s.Handlers)
 	devices := handlers.NewDevices(s.Handlers)
 	health := handlers.NewHealth(s.Handlers)
@@ -59,6 +60,8 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/alarms", api.Alarms},
 		{post, "/v1/alarms/:id/acknowledge", api.Acknowledge},
+		{get, "/v1/leads/:id/why", routing.Why},
+		{post, "/v1/routing/simulate", routing.Simulate},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
 		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},

@@ -37,6 +37,12 @@ const (
 	TokenUsed        Action = "token.used"          // at most once an hour per token
 	TokenRevoked     Action = "token.revoked"       //
 	Published        Action = "config.published"    // object: version; detail: {hash}
+	DraftAdded       Action = "draft.added"         // object: draft; detail: {revision, hash, base}
+	DraftChanged     Action = "draft.changed"       // likewise; approvals of the former revision count no more
+	DraftApproved    Action = "draft.approved"      //
+	DraftScheduled   Action = "draft.scheduled"     // to go live by itself
+	DraftFailed      Action = "draft.failed"        // it could not, at its time
+	DraftDiscarded   Action = "draft.discarded"     //
 	RepsChanged      Action = "reps.changed"        // detail: {count}
 	RepActivated     Action = "rep.activated"       // object: rep
 	RepDeactivated   Action = "rep.deactivated"     // object: rep; open leads they had not touched go to others

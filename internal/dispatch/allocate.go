@@ -19,10 +19,8 @@ func (w *world) allocate(batch []*task) (err error) {
 	}()
 	for _, t := range batch {
 		w.giveBack(t)
-		out := routing.Place(w.table, &w.World, t.asCase())
-		if !t.decided {
-			t.trace = out.Considered
-		}
+		var out routing.Outcome
+		out, t.record = routing.PlaceAndRecord(w.table, w.hash, &w.World, t.asCase())
 		if out.Overflowed {
 			t.cause = causeOverflow
 		}
@@ -52,7 +50,7 @@ func (w *world) giveBack(t *task) {
 // asCase is the lead as routing sees it. Its decision is taken by then.
 func (t *task) asCase() routing.Case {
 	return routing.Case{
-		Facts: t.facts, Decided: &t.decision, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
+		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
 		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt,
 	}
 }

@@ -27,6 +27,7 @@ import (
 // applied yet: leads then wait, and are placed as soon as there is one.
 type Snapshot struct {
 	Table   *routing.Table
+	Hash    string          // of the version's content; stored with each decision
 	Targets []outbox.Target // what every new lead must reach
 	Roster  *rep.Roster     // who works when; nil: by hours alone
 }

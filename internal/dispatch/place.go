@@ -31,7 +31,7 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	if err := decide(snap.Table, batch); err != nil {
 		return nil, nil, err
 	}
-	w := &world{table: snap.Table, roster: snap.Roster}
+	w := &world{table: snap.Table, hash: snap.Hash, roster: snap.Roster}
 	v := newInvolved()
 	for _, t := range batch {
 		v.add(snap.Table, t.first)

@@ -49,14 +49,14 @@ type task struct {
 	history []routing.Past // oldest first
 
 	decision routing.Decision
-	first    *routing.Pool        // where it belongs; nil: no configured pool
-	trace    []routing.Considered // of the first decision
-	ended    routing.Past         // the offer that ended now, when endState is set
-	missed   int                  // the rep's misses in a row after this one
-	away     bool                 // the rep was set away for it
-	returned bool                 // the rep got the turn back
-	alarm    string               // to open; empty: none
-	to       *placement           // nil: its place does not change
+	first    *routing.Pool   // where it belongs; nil: no configured pool
+	record   *routing.Record // what is stored of where it goes, and why
+	ended    routing.Past    // the offer that ended now, when endState is set
+	missed   int             // the rep's misses in a row after this one
+	away     bool            // the rep was set away for it
+	returned bool            // the rep got the turn back
+	alarm    string          // to open; empty: none
+	to       *placement      // nil: its place does not change
 }
 
 func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }

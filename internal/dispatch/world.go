@@ -19,6 +19,7 @@ import (
 type world struct {
 	routing.World
 	table  *routing.Table
+	hash   string // of the content of the table's version
 	roster *rep.Roster
 	rows   map[string]*poolRow // by TurnsKey
 	loads  map[string]loads
@@ -92,19 +93,23 @@ func (v *involved) turns() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
+// poolsSQL reads the rows of pools.
+const poolsSQL = `SELECT pool, members, credits, last_at, seen_at, missed, next_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool`
+
 // lockPools queues what locks and reads the rows of all pools in which turns may be allocated.
-func (w *world) lockPools(send *pgx.Batch, v *involved) {
+func (w *world) lockPools(send *pgx.Batch, v *involved) { w.readPools(send, poolsSQL+` FOR UPDATE`, v) }
+
+func (w *world) readPools(send *pgx.Batch, sql string, v *involved) {
 	w.rows = map[string]*poolRow{}
 	keys := v.turns()
 	if len(keys) == 0 {
 		return
 	}
-	const query = `SELECT pool, members, credits, last_at, seen_at, missed, next_at FROM pool_state WHERE pool = ANY($1) ORDER BY pool FOR UPDATE`
-	send.Queue(query, keys).Query(func(rows pgx.Rows) error {
+	send.Queue(sql, keys).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			st := &poolRow{}
 			if err := rows.Scan(&st.key, &st.members, &st.credits, &st.lastAt, &st.seenAt, &st.missed, &st.nextAt); err != nil {
-				return fmt.Errorf("lock pools: %w", err)
+				return fmt.Errorf("read pools: %w", err)
 			}
 			w.rows[st.key] = st
 		}

@@ -10,15 +10,7 @@ import (
 
 	"leadline/internal/lead"
 	"leadline/internal/rep"
-	"leadline/internal/routing"
 )
-
-// trace is what the decision row keeps: enough to explain it and to take it again.
-type trace struct {
-	routing.Decision
-	Facts      routing.Facts        `json:"facts"`
-	Candidates []routing.Considered `json:"candidates"`
-}
 
 const placeSQL = `
 WITH moved AS (
@@ -29,6 +21,10 @@ WITH moved AS (
     SELECT id, version, rule, pool, rep_id, trace::jsonb
     FROM unnest($5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::uuid[], $10::text[]) AS d(id, version, rule, pool, rep_id, trace)
     ON CONFLICT (lead_id) DO NOTHING
+), stepped AS (
+    INSERT INTO decision_step (lead_id, at, attempt, cause, version, record)
+    SELECT id, clock_timestamp(), attempt, cause, version, record::jsonb
+    FROM unnest($21::uuid[], $22::integer[], $23::text[], $24::bigint[], $25::text[]) AS s(id, attempt, cause, version, record)
 )
 INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline, screen_by)
 SELECT o.id, o.attempt, o.kind, o.rung, o.pool, o.rep_id, o.cause, o.deadline,
@@ -50,6 +46,12 @@ type columns struct {
 	toPool   []string
 	toRep    []*uuid.UUID
 	document []string
+
+	stepped []uuid.UUID // decisions after the first, or that found no pool
+	at      []int32
+	why     []string
+	under   []int64
+	record  []string
 
 	offered  []uuid.UUID
 	number   []int32
@@ -73,10 +75,8 @@ func columnsOf(batch []*task) (*columns, error) {
 		}
 		c.lead, c.stage = append(c.lead, t.id), append(c.stage, string(t.to.stage))
 		c.pool, c.attempt = append(c.pool, t.to.pool), append(c.attempt, int32(t.number())) //nolint:gosec // number of an offer
-		if t.routed() {
-			if err := c.decide(t); err != nil {
-				return nil, err
-			}
+		if err := c.decide(t); err != nil {
+			return nil, err
 		}
 	}
 	return c, nil
@@ -92,13 +92,16 @@ func (c *columns) offer(t *task) {
 	c.deadline, c.screenBy = append(c.deadline, t.to.deadline), append(c.screenBy, t.to.screenBy)
 }
 
+// decide keeps the record of where the lead goes: the first decision in a row of its own kind, later ones as steps.
 func (c *columns) decide(t *task) error {
-	if t.trace == nil {
-		t.trace = []routing.Considered{}
-	}
-	document, err := json.Marshal(trace{t.decision, t.facts, t.trace})
+	document, err := json.Marshal(t.record)
 	if err != nil {
-		return &poisonError{fmt.Errorf("encode the trace: %w", err)}
+		return &poisonError{fmt.Errorf("encode the record of a decision: %w", err)}
+	}
+	if !t.routed() {
+		c.stepped, c.at, c.why = append(c.stepped, t.id), append(c.at, int32(t.number())), append(c.why, t.cause) //nolint:gosec // number of an offer
+		c.under, c.record = append(c.under, t.record.Under), append(c.record, string(document))
+		return nil
 	}
 	d := t.decision
 	c.decided, c.version, c.rule = append(c.decided, t.id), append(c.version, d.Version), append(c.rule, d.Rule)
@@ -106,7 +109,7 @@ func (c *columns) decide(t *task) error {
 	return nil
 }
 
-// write queues the outcome of allocate: leads, trace and offers in one statement, credits, deliveries of new leads, and events.
+// write queues the outcome of allocate: leads, records and offers in one statement, credits, deliveries of new leads, and events.
 func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *effects, error) {
 	send, e := &pgx.Batch{}, &effects{}
 	w.setDeadlines(batch, e)
@@ -121,7 +124,8 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		e.freed = e.freed || t.away || t.endState == stateDeclined
 	}
 	send.Queue(placeSQL, c.lead, c.stage, c.pool, c.attempt, c.decided, c.version, c.rule, c.toPool, c.toRep, c.document,
-		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline, c.screenBy, rep.AwayAfter)
+		c.offered, c.number, c.kind, c.rung, c.inPool, c.rep, c.cause, c.deadline, c.screenBy, rep.AwayAfter,
+		c.stepped, c.at, c.why, c.under, c.record)
 	for _, st := range w.rows {
 		if st.dirty {
 			st.store(send, w.Turns[st.key], w)

@@ -117,6 +117,9 @@ func (s *Service) erase(ctx context.Context, tx pgx.Tx, e entry, p *person, acti
 	if err := s.reduceDecisions(ctx, tx, ids); err != nil {
 		return err
 	}
+	if err := s.reduceSteps(ctx, tx, ids); err != nil {
+		return err
+	}
 	for _, step := range steps {
 		if _, err := tx.Exec(ctx, step.sql, ids, submissions); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)

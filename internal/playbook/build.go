@@ -30,6 +30,15 @@ func (b *builder) build() {
 	b.tests()
 	b.connections()
 	b.clients()
+	b.publishing()
+}
+
+// publishing says what it takes to replace this version.
+func (b *builder) publishing() {
+	if b.doc.Publishing.Approvals < 0 || b.doc.Publishing.Approvals > 1 {
+		b.fail("publishing.approvals", "range", "use 1, or leave it out", "approvals cannot be %d", b.doc.Publishing.Approvals)
+	}
+	b.cfg.Approvals = b.doc.Publishing.Approvals
 }
 
 var slugRE = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)

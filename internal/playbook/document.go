@@ -20,6 +20,11 @@ type document struct {
 	Tests       []testDoc       `yaml:"tests,omitempty"`
 	Connections []connectionDoc `yaml:"connections,omitempty"`
 	Clients     []clientDoc     `yaml:"clients,omitempty"`
+	Publishing  publishingDoc   `yaml:"publishing,omitempty,flow"`
+}
+
+type publishingDoc struct {
+	Approvals int `yaml:"approvals,omitempty"`
 }
 
 type formDoc struct {

@@ -62,20 +62,29 @@ func (e Expectation) misses(d routing.Decision) []miss {
 
 // golden treats the lead of a test as intake would treat it.
 func (t Test) golden(form *lead.Form) (goldenLead, error) {
-	sub, err := lead.NormaliseAnswers(form, t.Lead)
+	facts, err := factsOf(form, t.Lead)
 	if err != nil {
-		var f *fault.Error
-		if errors.As(err, &f) && len(f.Fields) > 0 {
-			return goldenLead{}, fmt.Errorf("%s: %s", f.Fields[0].Field, f.Fields[0].Message)
-		}
 		return goldenLead{}, err
 	}
 	at := t.At
 	if at.IsZero() {
 		at = aWeek
 	}
-	return goldenLead{Test: t, at: at, facts: routing.Facts{
+	return goldenLead{Test: t, at: at, facts: facts}, nil
+}
+
+// factsOf is what rules may look at of a lead, as intake would find it.
+func factsOf(form *lead.Form, raw lead.Raw) (routing.Facts, error) {
+	sub, err := lead.NormaliseAnswers(form, raw)
+	if err != nil {
+		var f *fault.Error
+		if errors.As(err, &f) && len(f.Fields) > 0 {
+			return routing.Facts{}, fmt.Errorf("%s: %s", f.Fields[0].Field, f.Fields[0].Message)
+		}
+		return routing.Facts{}, err
+	}
+	return routing.Facts{
 		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
 		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
-	}}, nil
+	}, nil
 }

@@ -26,6 +26,7 @@ import (
 // Snapshot is one published version as this process uses it. Immutable; version 0 means that nothing was published yet.
 type Snapshot struct {
 	Version     int64
+	Hash        string                // of its content
 	Demo        bool                  // published by the demo
 	Forms       map[string]*lead.Form // by slug
 	Table       *routing.Table        // never nil
@@ -193,7 +194,7 @@ func (l *Live) snapshot(ctx context.Context, row versionRow) (*Snapshot, []Probl
 	if Failed(c.problems) {
 		return nil, c.problems, nil
 	}
-	s := &Snapshot{Version: row.Number, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
+	s := &Snapshot{Version: row.Number, Hash: row.Hash, Demo: row.Demo, Forms: map[string]*lead.Form{}, Table: table, Teams: cfg.Teams, Config: cfg}
 	for _, f := range cfg.Forms {
 		f.Demo = row.Demo
 		s.Forms[f.Slug] = f
@@ -262,14 +263,16 @@ func (l *Live) credential(ctx context.Context, ref string) (value privacy.Secret
 	return value, "", nil
 }
 
-// Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. A
+// Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. On the way it
+// makes drafts live whose time has come. A
 // database that cannot be reached leaves the version as it is.
 func (l *Live) Run(ctx context.Context) error {
 	var conn *pgx.Conn
 	defer func() { closeConn(ctx, conn) }()
 	failing := false
 	for ctx.Err() == nil {
-		err := l.Refresh(ctx)
+		_, err := publishDue(ctx, l.db)
+		err = errors.Join(err, l.Refresh(ctx))
 		if conn == nil && err == nil {
 			conn, err = l.listen(ctx)
 		}

@@ -37,6 +37,7 @@ type Config struct {
 	Tests       []Test
 	Connections []Connection
 	Clients     []Client
+	Approvals   int // how many people beside the author must agree to what replaces this version: 0 or 1
 
 	doc document
 	at  map[string]position

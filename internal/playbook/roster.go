@@ -3,6 +3,7 @@ package playbook
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"leadline/internal/rep"
 )
@@ -25,22 +26,31 @@ func (l *Live) refreshRoster(ctx context.Context) error {
 	if state == l.people && !l.Roster().Stale(now) {
 		return nil
 	}
-	people, err := store.All(ctx)
+	roster, err := RosterOf(ctx, store, current.Config, now)
 	if err != nil {
 		return err
 	}
-	absences, err := store.Absences(ctx, now.AddDate(0, 0, -2))
-	if err != nil {
-		return err
-	}
-	var calendars []rep.Calendar
-	if current.Config != nil {
-		calendars = current.Config.Calendars
-	}
-	l.roster.Store(rep.BuildRoster(people, absences, calendars, now))
+	l.roster.Store(roster)
 	l.people = state
 	if l.peopleChanged != nil {
 		l.peopleChanged()
 	}
 	return nil
+}
+
+// RosterOf builds who works when under a configuration, from the people and absences there are. cfg may be nil: no calendars.
+func RosterOf(ctx context.Context, store *rep.Store, cfg *Config, now time.Time) (*rep.Roster, error) {
+	people, err := store.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	absences, err := store.Absences(ctx, now.AddDate(0, 0, -2))
+	if err != nil {
+		return nil, err
+	}
+	var calendars []rep.Calendar
+	if cfg != nil {
+		calendars = cfg.Calendars
+	}
+	return rep.BuildRoster(people, absences, calendars, now), nil
 }

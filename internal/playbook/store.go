@@ -2,6 +2,7 @@ package playbook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -30,48 +31,38 @@ type versionRow struct {
 	Author string
 	Note   string
 	Demo   bool
+
+	Report     *string
+	ApprovedBy string
+	RollbackOf *int64
 }
 
 // TableName tells GORM where rows live.
 func (versionRow) TableName() string { return "config_version" }
 
-// Apply publishes a configuration: in one transaction it adds and updates reps and, if anything else differs from what is live,
-// stores a new version. changed is false when the version stays; reps are up to date all the same. Reps that the text leaves
-// out are left alone. A configuration that does not pass Check, or names reps whom nobody knows, is an Invalid fault.
+// Apply publishes a configuration: Publish without anything special.
 func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
-	if problems := Check(cfg); Failed(problems) {
-		return 0, false, refusal(problems)
-	}
+	return Publish(ctx, db, cfg, PublishOptions{Author: author, Note: note, Demo: demo})
+}
+
+// PublishOptions say who publishes and on which understanding.
+type PublishOptions struct {
+	Author     string
+	Note       string
+	Demo       bool
+	Expected   int64  // the version that must be live; another one is a Conflict fault. 0: whichever is
+	RollbackOf int64  // the version of which this is the content; 0: it is new
+	ApprovedBy string // who else looked at it, where the live version asks for that
+}
+
+// Publish makes a configuration live: in one transaction it adds and updates reps and, if anything else differs from what is live,
+// stores a new version. changed is false when the version stays; reps are up to date all the same. Reps that the text leaves
+// out are left alone. A configuration that does not pass Check, or names reps whom nobody knows, is an Invalid fault; one that
+// needs a second person, or comes after another one that its author has not seen, a Conflict.
+func Publish(ctx context.Context, db *postgres.DB, cfg *Config, o PublishOptions) (version int64, changed bool, err error) {
 	err = db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(applyLock)).Error; err != nil {
-			return fmt.Errorf("wait for other publications: %w", err)
-		}
-		reps := slices.Clone(cfg.Reps)
-		for i := range reps {
-			reps[i].Demo = demo
-		}
-		store := rep.NewStore(tx)
-		updated, err := store.Upsert(ctx, reps)
-		if err != nil {
-			return err
-		}
-		if err := knowsReps(ctx, store, cfg); err != nil {
-			return err
-		}
-		if version, changed, err = publish(tx, cfg, author, note, demo); err != nil {
-			return err
-		}
-		if !changed && updated == 0 {
-			return nil
-		}
-		if err := record(ctx, tx, cfg, version, changed, updated, note); err != nil {
-			return err
-		}
-		// Heard by others only once this has committed.
-		if err := tx.Exec("SELECT pg_notify(?, 'config')", channel).Error; err != nil {
-			return fmt.Errorf("announce the new version: %w", err)
-		}
-		return nil
+		version, changed, err = publishIn(ctx, tx, cfg, o)
+		return err
 	})
 	if err != nil {
 		return 0, false, fmt.Errorf("apply the configuration: %w", err)
@@ -79,8 +70,45 @@ func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note strin
 	return version, changed, nil
 }
 
+// publishIn is Publish within a transaction.
+func publishIn(ctx context.Context, tx *gorm.DB, cfg *Config, o PublishOptions) (version int64, changed bool, err error) {
+	problems := Check(cfg)
+	if Failed(problems) {
+		return 0, false, Refusal(problems)
+	}
+	if err := tx.Exec("SELECT pg_advisory_xact_lock(?)", int64(applyLock)).Error; err != nil {
+		return 0, false, fmt.Errorf("wait for other publications: %w", err)
+	}
+	reps := slices.Clone(cfg.Reps)
+	for i := range reps {
+		reps[i].Demo = o.Demo
+	}
+	store := rep.NewStore(tx)
+	updated, err := store.Upsert(ctx, reps)
+	if err != nil {
+		return 0, false, err
+	}
+	if err := knowsReps(ctx, store, cfg); err != nil {
+		return 0, false, err
+	}
+	if version, changed, err = publish(tx, cfg, problems, o); err != nil {
+		return 0, false, err
+	}
+	if !changed && updated == 0 {
+		return version, false, nil
+	}
+	if err := record(ctx, tx, cfg, version, changed, updated, o); err != nil {
+		return 0, false, err
+	}
+	// Heard by others only once this has committed.
+	if err := tx.Exec("SELECT pg_notify(?, 'config')", channel).Error; err != nil {
+		return 0, false, fmt.Errorf("announce the new version: %w", err)
+	}
+	return version, changed, nil
+}
+
 // record writes what was published into the audit chain: without it, nothing is published.
-func record(ctx context.Context, tx *gorm.DB, cfg *Config, version int64, changed bool, updated int, note string) error {
+func record(ctx context.Context, tx *gorm.DB, cfg *Config, version int64, changed bool, updated int, o PublishOptions) error {
 	if updated > 0 {
 		entry := audit.Entry{Action: audit.RepsChanged, ObjectKind: "rep", Detail: map[string]any{"changed": updated}}
 		if _, err := audit.Append(ctx, tx, entry); err != nil {
@@ -90,15 +118,18 @@ func record(ctx context.Context, tx *gorm.DB, cfg *Config, version int64, change
 	if !changed {
 		return nil
 	}
+	detail := map[string]any{"hash": hash(cfg.Canonical())}
+	if o.RollbackOf > 0 {
+		detail["rollback_of"] = o.RollbackOf
+	}
 	_, err := audit.Append(ctx, tx, audit.Entry{
-		Action: audit.Published, ObjectKind: "version", Object: strconv.FormatInt(version, 10),
-		Detail: map[string]any{"hash": hash(cfg.Canonical())}, Note: note,
+		Action: audit.Published, ObjectKind: "version", Object: strconv.FormatInt(version, 10), Detail: detail, Note: o.Note,
 	})
 	return err
 }
 
-// refusal makes one fault of what Check found.
-func refusal(problems []Problem) error {
+// Refusal makes one fault of what Check found.
+func Refusal(problems []Problem) error {
 	var lines []string
 	for _, p := range problems {
 		if !p.Warning {
@@ -131,21 +162,62 @@ func knowsReps(ctx context.Context, store *rep.Store, cfg *Config) error {
 }
 
 // publish stores the configuration under the next number unless it is live already.
-func publish(tx *gorm.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
+func publish(tx *gorm.DB, cfg *Config, problems []Problem, o PublishOptions) (version int64, changed bool, err error) {
 	body := cfg.Canonical()
-	live, _, err := latest(tx)
+	live, found, err := latest(tx)
 	if err != nil {
 		return 0, false, err
 	}
+	if o.Expected != 0 && o.Expected != live.Number {
+		return 0, false, &fault.Error{
+			Kind: fault.Conflict, Code: "moved_on", Extra: map[string]any{"live": live.Number},
+			Message: fmt.Sprintf("Version %d is live by now, not version %d. Look at what it changed, and publish again.", live.Number, o.Expected),
+		}
+	}
 	// Somebody who publishes what the demo had published makes it theirs.
-	if live.Hash == hash(body) && (demo || !live.Demo) {
+	if live.Hash == hash(body) && (o.Demo || !live.Demo) {
 		return live.Number, false, nil
 	}
-	row := versionRow{Number: live.Number + 1, Hash: hash(body), Body: string(body), Author: author, Note: note, Demo: demo}
+	if found && o.RollbackOf == 0 && o.ApprovedBy == "" {
+		if err := needsNobody(live); err != nil {
+			return 0, false, err
+		}
+	}
+	report, err := reportOf(cfg, problems)
+	if err != nil {
+		return 0, false, err
+	}
+	row := versionRow{
+		Number: live.Number + 1, Hash: hash(body), Body: string(body), Author: o.Author, Note: o.Note, Demo: o.Demo, Report: &report, ApprovedBy: o.ApprovedBy,
+	}
+	if o.RollbackOf > 0 {
+		row.RollbackOf = &o.RollbackOf
+	}
 	if err := tx.Create(&row).Error; err != nil {
 		return 0, false, fmt.Errorf("store version %d: %w", row.Number, err)
 	}
 	return row.Number, true, nil
+}
+
+// needsNobody refuses to replace a live version that asks for a second person. A version that can no longer be read asks for nobody.
+func needsNobody(live versionRow) error {
+	cfg, problems := Parse("live", []byte(live.Body))
+	if Failed(problems) || cfg.Approvals == 0 {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Conflict, Code: "approval",
+		Message: "The live version asks for a second person (publishing: {approvals: 1}). Make a draft, and let somebody else approve it.",
+	}
+}
+
+// reportOf is what the checks found, as it is stored with the version.
+func reportOf(cfg *Config, problems []Problem) (string, error) {
+	text, err := json.Marshal(Report{Tests: len(cfg.Tests), Warnings: Findings(problems)})
+	if err != nil {
+		return "", fmt.Errorf("write the report of the checks: %w", err)
+	}
+	return string(text), nil
 }
 
 // latest reads the live version; found is false, and the row zero, before the first one.
@@ -181,7 +253,7 @@ func Export(ctx context.Context, db *postgres.DB) ([]byte, error) {
 		if found {
 			cfg, problems := Parse(fmt.Sprintf("version %d", live.Number), []byte(live.Body))
 			if Failed(problems) {
-				return refusal(problems)
+				return Refusal(problems)
 			}
 			doc = cfg.doc
 		}

@@ -10,15 +10,16 @@ import (
 
 // Case is one lead that needs a place: what it is, and how far it has come.
 type Case struct {
-	Facts     Facts
-	Decided   *Decision // taken before; nil: now
-	New       bool      // it had no place yet
-	Waits     bool      // it is in the waiting queue of Pool
-	Withdrawn bool      // its offer was taken back, through no fault of the rep's answer
-	Pool      string    // where it is now
-	Past      []Past    // earlier offers, oldest first
-	Attempt   int       // the number of the newest of them
-	Company   []string  // e-mail addresses of reps who have open leads of the same company
+	Facts     Facts     `json:"-"`                   // a Record keeps them beside the case, where an erasure finds them
+	Decided   *Decision `json:"-"`                   // where it belongs, if that is known already; nil: the rules say
+	Routed    bool      `json:"routed,omitempty"`    // Decided is from before; otherwise it was taken just now, from these facts
+	New       bool      `json:"new,omitempty"`       // it had no place yet
+	Waits     bool      `json:"waits,omitempty"`     // it is in the waiting queue of Pool
+	Withdrawn bool      `json:"withdrawn,omitempty"` // its offer was taken back, through no fault of the rep's answer
+	Pool      string    `json:"pool,omitempty"`      // where it is now
+	Past      []Past    `json:"past,omitempty"`      // earlier offers, oldest first
+	Attempt   int       `json:"attempt,omitempty"`   // the number of the newest of them
+	Company   []string  `json:"company,omitempty"`   // e-mail addresses of reps who have open leads of the same company
 }
 
 // Past is an earlier offer of a lead.
@@ -83,12 +84,12 @@ func (c Case) had(id uuid.UUID) bool {
 
 // Placement is where a lead goes: an offer, or the waiting queue of a pool.
 type Placement struct {
-	Waiting bool
-	Pool    string // empty: no pool is known for it, which is an alarm
-	Rung    Rung   // of an offer
-	Rep     *Person
-	Terms   time.Duration // how long an offer stands; 0: until somebody takes it
-	Screen  time.Duration // within which a console must show it; 0: nobody asks
+	Waiting bool          `json:"waiting,omitempty"`
+	Pool    string        `json:"pool,omitempty"`   // empty: no pool is known for it, which is an alarm
+	Rung    Rung          `json:"rung,omitempty"`   // of an offer
+	Rep     *Person       `json:"-"`                // nil: of an offer to a whole pool
+	Terms   time.Duration `json:"terms,omitempty"`  // how long an offer stands; 0: until somebody takes it
+	Screen  time.Duration `json:"screen,omitempty"` // within which a console must show it; 0: nobody asks
 }
 
 // AlarmUnrouted says that the ladder has ended and nobody took the lead.
@@ -96,12 +97,12 @@ const AlarmUnrouted = "unrouted"
 
 // Outcome is what Place found.
 type Outcome struct {
-	Decision   Decision
-	Home       string       // slug of the pool the lead belongs to; empty: none
-	Place      *Placement   // nil: it stays where it is
-	Considered []Considered // everybody who was looked at, in order
-	Overflowed bool         // the place is in another pool than the lead's own and than where it was
-	Alarm      string       // AlarmUnrouted, or empty
+	Decision   Decision     `json:"-"`
+	Home       string       `json:"home,omitempty"`       // slug of the pool the lead belongs to; empty: none
+	Place      *Placement   `json:"place,omitempty"`      // nil: it stays where it is
+	Considered []Considered `json:"-"`                    // everybody who was looked at, in order
+	Overflowed bool         `json:"overflowed,omitempty"` // the place is in another pool than the lead's own and than where it was
+	Alarm      string       `json:"alarm,omitempty"`      // AlarmUnrouted, or empty
 }
 
 // Place is the whole decision for one lead: by the rules unless that was decided before, then up the ladder to the first step that
@@ -114,7 +115,7 @@ func Place(t *Table, w *World, c Case) Outcome {
 	if c.Decided != nil {
 		out.Decision = *c.Decided
 	} else {
-		out.Decision = t.Decide(c.Facts, w.Now)
+		out.Decision = t.Decide(c.Facts, c.Facts.AcceptedAt)
 	}
 	home := t.Home(out.Decision, c.Facts)
 	if home == nil {

@@ -1,0 +1,46 @@
+// Package simulate makes routing decisions that nobody acts upon: stored ones again, to see whether they still come out the same;
+// one lead at a chosen time and presence; and the leads of the past under a draft. All of it goes through routing.Place, the function
+// that live dispatch calls, so that there is no second opinion on where a lead goes.
+//
+// It writes nothing. main and handlers call it.
+package simulate
+
+import (
+	"context"
+	"sync"
+
+	"leadline/internal/playbook"
+	"leadline/internal/postgres"
+	"leadline/internal/routing"
+)
+
+// Tables finds the routing table of a published version and the hash of its content. A version that is not there or can no longer be
+// read is a fault.
+type Tables func(ctx context.Context, version int64) (table *routing.Table, hash string, err error)
+
+// Published gives Tables of what was published here, each compiled once. Safe for use by many goroutines.
+func Published(db *postgres.DB) Tables {
+	type compiled struct {
+		table *routing.Table
+		hash  string
+		err   error
+	}
+	var mu sync.Mutex
+	known := map[int64]compiled{}
+	return func(ctx context.Context, version int64) (*routing.Table, string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if c, ok := known[version]; ok {
+			return c.table, c.hash, c.err
+		}
+		cfg, hash, err := playbook.Stored(ctx, db, version)
+		var table *routing.Table
+		if err == nil {
+			table, err = Compiled(cfg, version)
+		}
+		if ctx.Err() == nil {
+			known[version] = compiled{table, hash, err}
+		}
+		return table, hash, err
+	}
+}
