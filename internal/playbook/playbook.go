@@ -148,6 +148,11 @@ func encode(doc document) []byte {
 	for i := range whole.NumField() {
 		section := whole.Field(i)
 		if section.Kind() != reflect.Slice {
+			if !section.IsZero() && whole.Type().Field(i).Name != "Version" {
+				part := document{Version: doc.Version}
+				reflect.ValueOf(&part).Elem().Field(i).Set(section)
+				out = append(out, encodeWhole(part)[head:]...)
+			}
 			continue
 		}
 		for from := 0; from < section.Len(); from += piece {

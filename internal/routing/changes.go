@@ -37,7 +37,11 @@ func obstacles(s situation, email string) []change {
 	for _, o := range limits {
 		add(true, string(o.code), func(p *Person) { p.Load = load }, "%s fewer: %s", leads(o.have-o.limit+1), o.words)
 	}
-	for _, tag := range lacking(s.t, email, p.Rep) {
+	pools := s.t.Chain(s.t.Home(*s.c.Decided, s.c.Facts))
+	for _, slug := range s.t.PoolsOf(email) {
+		pools = append(pools, s.t.Pool(slug))
+	}
+	for _, tag := range lacking(pools, p.Rep) {
 		add(true, "tag "+tag, func(p *Person) { p.Tags += " " + tag }, "the tag %s", tag)
 	}
 	if s.c.had(p.ID) {
@@ -87,10 +91,10 @@ func (l Load) lighter(code rep.Code, n int) Load {
 	return l
 }
 
-// lacking are the tags that the pools of a rep need and they do not have.
-func lacking(t *Table, email string, r rep.Rep) (tags []string) {
-	for _, slug := range t.PoolsOf(email) {
-		for _, tag := range t.Pool(slug).Needs {
+// lacking are the tags that pools need and a rep does not have.
+func lacking(pools []*Pool, r rep.Rep) (tags []string) {
+	for _, p := range pools {
+		for _, tag := range p.Needs {
 			if !r.HasTag(tag) && !slices.Contains(tags, tag) {
 				tags = append(tags, tag)
 			}
