@@ -77,5 +77,7 @@ func (t Test) golden(form *lead.Form) (goldenLead, error) {
 	return goldenLead{Test: t, at: at, facts: routing.Facts{
 		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
 		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
+		Campaign: sub.Contact.Context.UTMCampaign, PhoneCountry: lead.PhoneCountry(sub.Contact.Phone.Plain()), Timezone: sub.Timezone,
+		Consent: sub.Contact.Consent.Given(), Spam: routing.SpamClean,
 	}}, nil
 }
