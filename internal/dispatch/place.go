@@ -63,6 +63,7 @@ func decide(table *routing.Table, batch []*task) (err error) {
 		}
 	}()
 	for _, t := range batch {
+		t.beside.complete(&t.facts)
 		if !t.decided {
 			t.decision = table.Decide(t.facts, t.facts.AcceptedAt)
 		}

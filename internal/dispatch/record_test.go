@@ -111,7 +111,7 @@ func (d *desk) answer(p *process, random *rand.Rand, most int) {
 	}
 	for _, o := range offers {
 		if random.IntN(2) == 0 {
-			_ = p.Pass(d.t.Context(), dispatch.PassRequest{LeadID: o.Lead, RepID: o.Rep, Attempt: o.Attempt, Reason: "on a call", By: "console"})
+			_ = p.Pass(d.t.Context(), dispatch.PassRequest{LeadID: o.Lead, RepID: o.Rep, Attempt: o.Attempt, Reason: routing.OnACall, By: "console"})
 		} else {
 			_, _ = p.Claim(d.t.Context(), dispatch.ClaimRequest{LeadID: o.Lead, RepID: o.Rep, Attempt: o.Attempt, By: "console"})
 		}

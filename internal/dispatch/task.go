@@ -35,6 +35,7 @@ const (
 type task struct {
 	id       uuid.UUID
 	facts    routing.Facts
+	beside   beside // completes the facts
 	stage    lead.Stage
 	pool     string
 	attempt  int
@@ -76,7 +77,7 @@ type placement struct {
 func (p *placement) offered() bool { return p.stage == lead.StageOffered }
 
 const taskColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.postal_code, l.email_domain, l.domain_class, l.source,
-	l.language, l.accepted_at, l.stage, l.pool, l.attempt, l.node = $1`
+	l.language, l.accepted_at, l.stage, l.pool, l.attempt, l.node = $1, ` + besideColumns
 
 func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	t := &task{}
@@ -84,6 +85,7 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	err := row.Scan(append([]any{
 		&t.id, &f.Form, &f.Intent, &f.Product, &f.Country, &f.Region, &f.PostalCode, &f.EmailDomain, &f.DomainClass,
 		&f.Source, &f.Language, &f.AcceptedAt, &t.stage, &t.pool, &t.attempt, &t.mine,
+		&f.Timezone, &t.beside.wasHeld, &t.beside.contact,
 	}, more...)...)
 	return t, err
 }

@@ -5,6 +5,7 @@ package lead
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -105,6 +106,20 @@ type Consent struct {
 	SMS         bool   `json:"sms"`
 	Email       bool   `json:"email"`
 	TextVersion string `json:"text_version,omitempty"`
+}
+
+// Given lists what was allowed, by channel, joined by commas: "email,phone".
+func (c Consent) Given() string {
+	var given []string
+	for _, channel := range []struct {
+		name    string
+		allowed bool
+	}{{"email", c.Email}, {"phone", c.Phone}, {"sms", c.SMS}} {
+		if channel.allowed {
+			given = append(given, channel.name)
+		}
+	}
+	return strings.Join(given, ",")
 }
 
 // Context is where and how the form was sent. JSON names are the contract's.

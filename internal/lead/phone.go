@@ -20,6 +20,18 @@ const (
 	phoneOptional  = ", or leave it empty and we will email you."
 )
 
+// PhoneCountry is the country of a number in E.164, alpha-2; empty where the number does not tell.
+func PhoneCountry(e164 string) string {
+	n, err := phonenumbers.Parse(e164, "")
+	if err != nil {
+		return ""
+	}
+	if code := phonenumbers.GetRegionCodeForNumber(n); isCountryCode(code) {
+		return code
+	}
+	return ""
+}
+
 // origin is where somebody dials from, as far as we know: it says what a number without a country code means.
 type origin struct {
 	stated  string   // the country that they named, alpha-2; empty: none

@@ -2,11 +2,13 @@ package playbook
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"leadline/internal/lead"
 	"leadline/internal/privacy"
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -47,17 +49,34 @@ func (b *builder) rules() {
 	}
 }
 
+// channels are those for which visitors can give their consent.
+var channels = []string{"phone", "sms", "email"}
+
+// zoneName checks a time zone that leads may be in.
+func (b *builder) zoneName(path, what, zone string) {
+	if _, err := rep.Zone(zone); err != nil || zone == "" {
+		b.fail(path, "timezone", "write it like Europe/Berlin", "%s: there is no time zone %q", what, zone)
+	}
+}
+
 // condition reads what a rule asks for.
 func (b *builder) condition(path, what string, w *whenDoc) routing.Condition {
 	upper(w.Country)
 	upper(w.Region)
 	upper(w.PostalCode)
+	upper(w.PhoneCountry)
 	lower(w.Domain)
+	b.known(path+".consent", what+": consent", w.Consent, channels...)
+	b.known(path+".spam", what+": spam", w.Spam, routing.SpamClean, routing.SpamReleased)
+	for _, zone := range w.Timezone {
+		b.zoneName(path+".timezone", what, zone)
+	}
 	b.known(path+".intent", what+": intent", w.Intent, lead.IntentHigh, lead.IntentLow)
 	b.known(path+".domain_class", what+": domain_class", w.DomainClass, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
 	return routing.Condition{
 		Set: w.Set, DomainList: w.DomainList, Domain: w.Domain, Territory: w.Territory, Postal: w.PostalCode, Region: w.Region, Country: w.Country,
 		Product: w.Product, Intent: w.Intent, DomainClass: w.DomainClass, Form: w.Form, Source: w.Source, Language: w.Language,
+		Campaign: w.Campaign, PhoneCountry: w.PhoneCountry, Timezone: w.Timezone, Consent: w.Consent, Spam: w.Spam,
 	}
 }
 
@@ -115,12 +134,20 @@ func (b *builder) sets() {
 			b.fail(path, "missing", "use "+strings.Join(routing.SetDimensions(), ", "), "set %q needs a dimension", d.Slug)
 		}
 		switch d.Dimension {
-		case "country", "region", "postal_code":
+		case "country", "region", "postal_code", "phone_country":
 			upper(d.Values)
 		case "domain":
 			lower(d.Values)
 		case "intent":
 			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, lead.IntentHigh, lead.IntentLow)
+		case "consent":
+			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, channels...)
+		case "spam":
+			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, routing.SpamClean, routing.SpamReleased)
+		case "timezone":
+			for _, zone := range d.Values {
+				b.zoneName(path+".values", fmt.Sprintf("set %q", d.Slug), zone)
+			}
 		case "domain_class":
 			b.known(path+".values", fmt.Sprintf("set %q", d.Slug), d.Values, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
 		}
@@ -147,6 +174,7 @@ func (b *builder) tests() {
 		if d.Lead.Form == "" {
 			b.fail(path+".lead", "missing", "add form: SLUG", "%s: its lead has no form", what)
 		}
+		b.known(path+".lead.consent", what+": consent", d.Lead.Consent, channels...)
 		if d.Expect == (expectDoc{}) {
 			b.fail(path+".expect", "missing", "add expect: {pool: SLUG}", "%s expects nothing", what)
 		}
@@ -154,7 +182,9 @@ func (b *builder) tests() {
 			Name: d.Name, Form: d.Lead.Form, At: b.moment(path+".at", what+": at", &d.At),
 			Lead: lead.Raw{
 				Email: privacy.Text(d.Lead.Email), Country: d.Lead.Country, Region: d.Lead.Region, PostalCode: d.Lead.PostalCode, Product: d.Lead.Product,
-				Context: lead.Context{UTMSource: d.Lead.Source, Locale: d.Lead.Language},
+				Phone:   privacy.Text(d.Lead.Phone),
+				Context: lead.Context{UTMSource: d.Lead.Source, UTMCampaign: d.Lead.Campaign, Locale: d.Lead.Language, Timezone: d.Lead.Timezone},
+				Consent: lead.Consent{Phone: slices.Contains(d.Lead.Consent, "phone"), SMS: slices.Contains(d.Lead.Consent, "sms"), Email: slices.Contains(d.Lead.Consent, "email")},
 			},
 			Expect: Expectation{Pool: d.Expect.Pool, Rep: b.email(path+".expect.rep", what, &d.Expect.Rep), Rule: d.Expect.Rule},
 		})

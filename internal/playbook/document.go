@@ -177,19 +177,24 @@ type ruleDoc struct {
 }
 
 type whenDoc struct {
-	Set         choice `yaml:"set,omitempty"`
-	DomainList  choice `yaml:"domain_list,omitempty"`
-	Domain      choice `yaml:"domain,omitempty"`
-	Territory   choice `yaml:"territory,omitempty"`
-	PostalCode  choice `yaml:"postal_code,omitempty"`
-	Region      choice `yaml:"region,omitempty"`
-	Country     choice `yaml:"country,omitempty"`
-	Product     choice `yaml:"product,omitempty"`
-	Intent      choice `yaml:"intent,omitempty"`
-	DomainClass choice `yaml:"domain_class,omitempty"`
-	Form        choice `yaml:"form,omitempty"`
-	Source      choice `yaml:"source,omitempty"`
-	Language    choice `yaml:"language,omitempty"`
+	Set          choice `yaml:"set,omitempty"`
+	DomainList   choice `yaml:"domain_list,omitempty"`
+	Domain       choice `yaml:"domain,omitempty"`
+	Territory    choice `yaml:"territory,omitempty"`
+	PostalCode   choice `yaml:"postal_code,omitempty"`
+	Region       choice `yaml:"region,omitempty"`
+	Country      choice `yaml:"country,omitempty"`
+	Product      choice `yaml:"product,omitempty"`
+	Intent       choice `yaml:"intent,omitempty"`
+	DomainClass  choice `yaml:"domain_class,omitempty"`
+	Form         choice `yaml:"form,omitempty"`
+	Source       choice `yaml:"source,omitempty"`
+	Language     choice `yaml:"language,omitempty"`
+	Campaign     choice `yaml:"campaign,omitempty"`
+	PhoneCountry choice `yaml:"phone_country,omitempty"`
+	Timezone     choice `yaml:"timezone,omitempty"`
+	Consent      choice `yaml:"consent,omitempty"`
+	Spam         choice `yaml:"spam,omitempty"`
 }
 
 type thenDoc struct {
@@ -224,6 +229,10 @@ type leadDoc struct {
 	Product    string `yaml:"product,omitempty"`
 	Source     string `yaml:"source,omitempty"`
 	Language   string `yaml:"language,omitempty"`
+	Campaign   string `yaml:"campaign,omitempty"`
+	Phone      string `yaml:"phone,omitempty"`
+	Timezone   string `yaml:"timezone,omitempty"`
+	Consent    choice `yaml:"consent,omitempty"`
 }
 
 type expectDoc struct {

@@ -33,6 +33,7 @@ rules:
     any: [{product: platform}, {product: analytics, source: ads}]
     except: {domain_class: [free, disposable]}
     then: {pool: dach}
+  - {name: Callers, when: {consent: phone, phone_country: at, campaign: [Spring], timezone: Europe/Vienna, spam: clean}, then: {pool: dach}}
 sets:
   - {slug: alps, dimension: country, values: [it, SI]}
 version: 1
@@ -76,6 +77,7 @@ tests:
   - {name: Winter in the Alps, at: 2026-12-03, lead: {form: demo, country: IT, product: platform, email: a@acme.example}, expect: {rule: Winter}}
   - {name: Spring in the Alps, at: 2026-12-24T17:00:00Z, lead: {form: demo, country: IT, product: platform, email: a@acme.example}, expect: {rule: Everything else}}
   - {name: Winter for a free mailbox, at: 2026-12-03, lead: {form: demo, country: SI, product: platform, email: a@gmail.com}, expect: {rule: Everything else}}
+  - {name: A caller, lead: {form: news, phone: "+43 1 5131640", campaign: spring, timezone: Europe/Vienna, consent: [phone, email]}, expect: {rule: Callers}}
   - {name: A partner, lead: {form: news, email: x@eu.partner.example}, expect: {rep: sam@example.com, pool: global}}
 connections:
   - {slug: any, kind: webhook, base_url: "https://crm.example.com/hooks/leads", secret: "env:CRM_SECRET", slots: 64}

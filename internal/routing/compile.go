@@ -218,6 +218,11 @@ func (c *compiler) compared(rule, field string, dim int, text string) string {
 		return d
 	case dimLanguage:
 		return foldedTag(text)
+	case dimPhoneCountry:
+		if err := checkCountry(text); err != nil {
+			c.fail("rules", rule, field, "place", "name a country like DE", "rule %q: %v", rule, err)
+		}
+		return folded(text)
 	default:
 		return folded(text)
 	}

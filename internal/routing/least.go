@@ -1,12 +1,11 @@
 package routing
 
 // Least gives the least that must be known of a lead for the table to decide the same again: the same rule, band, pool and person.
-// It is what remains of the facts when a person is erased. The e-mail domain, source, language, product and region go unless the
-// winning rule asked for them, and of a postal code only the start that it compared stays. Form, intent, country, class of the
+// It is what remains of the facts when a person is erased. The e-mail domain, source, campaign, language, product, region, time zone, country of
+// the number, consent and spam band go unless the winning rule asked for them, and of a postal code only the start that it compared stays. Form, intent, country, class of the
 // domain and the moment are kept: they are no one's.
 //
-// Knowing less can only make fewer rules match, so leaving out one fact after the other never leads astray; each step is checked
-// all the same.
+// Knowing less makes fewer rules match, unless a rule leaves out leads of which more is known; so each step is checked.
 func Least(table *Table, f Facts) Facts {
 	want := table.Decide(f, f.AcceptedAt)
 	same := func(f Facts) bool { return want.agrees(table.Decide(f, f.AcceptedAt)) }
@@ -15,6 +14,11 @@ func Least(table *Table, f Facts) Facts {
 		func(f *Facts) *string { return &f.Product },
 		func(f *Facts) *string { return &f.Language },
 		func(f *Facts) *string { return &f.Region },
+		func(f *Facts) *string { return &f.Campaign },
+		func(f *Facts) *string { return &f.PhoneCountry },
+		func(f *Facts) *string { return &f.Timezone },
+		func(f *Facts) *string { return &f.Consent },
+		func(f *Facts) *string { return &f.Spam },
 	} {
 		without := f
 		if *fact(&without) = ""; same(without) {

@@ -25,6 +25,7 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 			{Name: "berlin", When: routing.Condition{Postal: []string{"DE:10", "DE:1011"}}, Then: routing.Target{Pool: "berlin"}},
 			{Name: "ads", When: routing.Condition{Source: []string{"ads"}, Product: []string{"crm"}}, Then: routing.Target{Pool: "ads"}},
 			{Name: "swiss french", When: routing.Condition{Country: []string{"CH"}, Language: []string{"fr"}}, Then: routing.Target{Pool: "swiss"}},
+			{Name: "callers", When: routing.Condition{PhoneCountry: []string{"MT"}, Consent: []string{"sms", "phone"}}, Then: routing.Target{Pool: "swiss"}},
 			{Name: "rest", Band: routing.Default, Then: routing.Target{Pool: "all"}},
 		}, nil, []routing.List{{Slug: "partners", Domains: []string{"acme.example"}}})
 	if table == nil {
@@ -34,6 +35,7 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 	full := routing.Facts{
 		Form: "demo", Intent: "high", Product: "mine", Country: "DE", Region: "DE-BE", PostalCode: "10 115", EmailDomain: "sales.berlin.example",
 		DomainClass: "business", Source: "a friend", Language: "de-AT", AcceptedAt: at,
+		Campaign: "birthday of anna", PhoneCountry: "PT", Timezone: "Europe/Vienna", Consent: "email,phone", Spam: routing.SpamReleased,
 	}
 	kept := routing.Facts{Form: "demo", Intent: "high", Country: "DE", DomainClass: "business", AcceptedAt: at}
 	for name, c := range map[string]struct{ change, want func(*routing.Facts) }{
@@ -41,6 +43,7 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 		"nothing":      {func(f *routing.Facts) { f.PostalCode = "20095" }, func(*routing.Facts) {}},
 		"domain":       {func(f *routing.Facts) { f.EmailDomain = "eu.mail.acme.example" }, func(f *routing.Facts) { f.EmailDomain = "acme.example" }},
 		"two facts":    {func(f *routing.Facts) { f.PostalCode, f.Source, f.Product = "", "Ads", "CRM" }, func(f *routing.Facts) { f.Source, f.Product = "Ads", "CRM" }},
+		"the number":   {func(f *routing.Facts) { f.PostalCode, f.PhoneCountry = "", "MT" }, func(f *routing.Facts) { f.PhoneCountry, f.Consent = "MT", "email,phone" }},
 		"the language": {func(f *routing.Facts) { f.Country, f.Language = "CH", "fr-CH" }, func(f *routing.Facts) { f.Country, f.Language = "CH", "fr-CH" }},
 	} {
 		facts, want := full, kept

@@ -22,12 +22,19 @@ func (t *Table) probe(f Facts, now time.Time) *probe {
 	}
 	p.place(place{country: country, region: region, postal: comparedPostal(f.PostalCode)})
 	p.domain(folded(f.EmailDomain), t.lists)
-	for fact, value := range [facts]string{
-		factProduct: f.Product, factIntent: f.Intent, factDomainClass: f.DomainClass, factForm: f.Form, factSource: f.Source,
-	} {
-		p.set(factDims[fact], folded(value))
-	}
+	p.set(dimProduct, folded(f.Product))
+	p.set(dimIntent, folded(f.Intent))
+	p.set(dimDomainClass, folded(f.DomainClass))
+	p.set(dimForm, folded(f.Form))
+	p.set(dimSource, folded(f.Source))
 	p.tongue(foldedTag(f.Language))
+	p.set(dimCampaign, folded(f.Campaign))
+	p.set(dimPhoneCountry, folded(f.PhoneCountry))
+	p.set(dimTimezone, folded(f.Timezone))
+	for channel := range strings.SplitSeq(f.Consent, ",") {
+		p.set(dimConsent, folded(channel))
+	}
+	p.set(dimSpam, folded(f.Spam))
 	return p
 }
 

@@ -12,17 +12,22 @@ import (
 
 // Facts are the hot facts about a lead: known at submit, without a call to anyone.
 type Facts struct {
-	Form        string    `json:"form"`
-	Intent      string    `json:"intent"`
-	Product     string    `json:"product,omitempty"`
-	Country     string    `json:"country,omitempty"`
-	Region      string    `json:"region,omitempty"`
-	PostalCode  string    `json:"postal_code,omitempty"`
-	EmailDomain string    `json:"email_domain,omitempty"`
-	DomainClass string    `json:"domain_class,omitempty"`
-	Source      string    `json:"source,omitempty"`
-	Language    string    `json:"language,omitempty"`
-	AcceptedAt  time.Time `json:"accepted_at"`
+	Form         string    `json:"form"`
+	Intent       string    `json:"intent"`
+	Product      string    `json:"product,omitempty"`
+	Country      string    `json:"country,omitempty"`
+	Region       string    `json:"region,omitempty"`
+	PostalCode   string    `json:"postal_code,omitempty"`
+	EmailDomain  string    `json:"email_domain,omitempty"`
+	DomainClass  string    `json:"domain_class,omitempty"`
+	Source       string    `json:"source,omitempty"`
+	Language     string    `json:"language,omitempty"`
+	Campaign     string    `json:"campaign,omitempty"`      // utm_campaign
+	PhoneCountry string    `json:"phone_country,omitempty"` // of the number, wherever its owner says to be
+	Timezone     string    `json:"timezone,omitempty"`      // as the browser states it
+	Consent      string    `json:"consent,omitempty"`       // what was allowed of email, phone and sms, joined by commas
+	Spam         string    `json:"spam,omitempty"`          // clean, or released by somebody who looked at it
+	AcceptedAt   time.Time `json:"accepted_at"`
 }
 
 // Decision is the outcome of Decide: which rule won, where it points, and what it beat.

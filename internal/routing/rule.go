@@ -50,19 +50,24 @@ func (r *Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || 
 
 // Condition is an AND over dimensions; within one dimension any of the values will do. An empty dimension is no condition.
 type Condition struct {
-	Set         []string // slugs of sets: their values count as if they stood in the set's dimension
-	DomainList  []string // slugs of lists of e-mail domains
-	Domain      []string // e-mail domains; sub-domains count as their parent
-	Territory   []string // slugs
-	Postal      []string // "DE:10": country and start of the postal code
-	Region      []string // ISO 3166-2, "DE-BY"
-	Country     []string // ISO 3166-1 alpha-2
-	Product     []string
-	Intent      []string
-	DomainClass []string // business, free, disposable
-	Form        []string
-	Source      []string // utm_source
-	Language    []string // "de" also means de-AT
+	Set          []string // slugs of sets: their values count as if they stood in the set's dimension
+	DomainList   []string // slugs of lists of e-mail domains
+	Domain       []string // e-mail domains; sub-domains count as their parent
+	Territory    []string // slugs
+	Postal       []string // "DE:10": country and start of the postal code
+	Region       []string // ISO 3166-2, "DE-BY"
+	Country      []string // ISO 3166-1 alpha-2
+	Product      []string
+	Intent       []string
+	DomainClass  []string // business, free, disposable
+	Form         []string
+	Source       []string // utm_source
+	Language     []string // "de" also means de-AT
+	Campaign     []string // utm_campaign
+	PhoneCountry []string // ISO 3166-1 alpha-2
+	Timezone     []string // IANA
+	Consent      []string // phone, sms, email: any of them given
+	Spam         []string // clean, released
 }
 
 // part is one dimension of a condition, under its key in the configuration.
@@ -76,8 +81,8 @@ type part struct {
 const noDim = -1
 
 // parts lists what a condition can ask.
-func (w *Condition) parts() [13]part {
-	return [13]part{
+func (w *Condition) parts() [18]part {
+	return [18]part{
 		{"set", noDim, &w.Set},
 		{"domain_list", dimDomainList, &w.DomainList},
 		{"domain", dimDomain, &w.Domain},
@@ -91,6 +96,11 @@ func (w *Condition) parts() [13]part {
 		{"form", dimForm, &w.Form},
 		{"source", dimSource, &w.Source},
 		{"language", dimLanguage, &w.Language},
+		{"campaign", dimCampaign, &w.Campaign},
+		{"phone_country", dimPhoneCountry, &w.PhoneCountry},
+		{"timezone", dimTimezone, &w.Timezone},
+		{"consent", dimConsent, &w.Consent},
+		{"spam", dimSpam, &w.Spam},
 	}
 }
 
@@ -103,6 +113,12 @@ func (w *Condition) empty() bool {
 	}
 	return true
 }
+
+// The bands of the fact Spam. What looks like spam is held and not routed, until somebody has looked at it.
+const (
+	SpamClean    = "clean"
+	SpamReleased = "released"
+)
 
 // Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot.
 type Target struct {

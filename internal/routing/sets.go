@@ -37,6 +37,11 @@ func (c *compiler) checkMember(s Set, text string) {
 			c.fail("sets", s.Slug, "values", "place", "name a "+placesOf[s.Dimension], "set %q: %v", s.Slug, err)
 		}
 	}
+	if s.Dimension == "phone_country" {
+		if err := checkCountry(text); err != nil {
+			c.fail("sets", s.Slug, "values", "place", "name a country like DE", "set %q: %v", s.Slug, err)
+		}
+	}
 	if s.Dimension == "domain" {
 		if _, err := parseDomain(text); err != nil {
 			c.fail("sets", s.Slug, "values", "domain", "write it like acme.example", "set %q: %v", s.Slug, err)

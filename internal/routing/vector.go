@@ -20,11 +20,17 @@ const (
 	dimForm
 	dimSource
 	dimLanguage
+	dimCampaign
+	dimPhoneCountry
+	dimTimezone
+	dimConsent
+	dimSpam
 	dims
 )
 
 var dimNames = [dims]string{
 	"domain list", "domain", "postal code", "region", "country", "nested territory", "product", "intent", "domain class", "form", "source", "language",
+	"campaign", "phone country", "time zone", "consent", "spam",
 }
 
 // vector says how specific a rule is in each dimension.
@@ -39,19 +45,6 @@ func (v vector) compare(w vector) (order, dim int) {
 	}
 	return 0, -1
 }
-
-// The facts that are compared as they are.
-const (
-	factProduct = iota
-	factIntent
-	factDomainClass
-	factForm
-	factSource
-	factLanguage
-	facts
-)
-
-var factDims = [facts]int{dimProduct, dimIntent, dimDomainClass, dimForm, dimSource, dimLanguage}
 
 // row is one way to fulfil a rule, without its places: of each dimension any of the values will do, and one without values is no
 // condition. The variants of a row share it.
