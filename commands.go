@@ -48,8 +48,8 @@ func commands() []command {
 		},
 		{name: "migrate", usage: "migrate", summary: "brings the schema up to date", run: migrate},
 		{
-			name: "apply", usage: "apply FILE... [--note TEXT]", summary: "publishes configuration as the live version",
-			flags: map[string]bool{"note": true}, words: true, run: apply,
+			name: "apply", usage: "apply FILE... [--note TEXT] [--onto N]", summary: "publishes configuration as the live version; --onto: only if version N is live",
+			flags: map[string]bool{"note": true, "onto": true}, words: true, run: apply,
 		},
 		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
 		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, words: true, run: check},
@@ -73,6 +73,7 @@ func commands() []command {
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)
 	all = append(all, routingCommands()...)
+	all = append(all, versionCommands()...)
 	return all
 }
 
@@ -255,8 +256,14 @@ func apply(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	o := playbook.PublishOptions{Author: byCommand, Note: c.flags["note"]}
+	if onto := c.flags["onto"]; onto != "" {
+		if o.Expected, err = strconv.ParseInt(onto, 10, 64); err != nil || o.Expected < 1 {
+			return usageError("--onto needs the number of a version")
+		}
+	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		number, changed, err := playbook.Apply(ctx, db, cfg, "command line", c.flags["note"], false)
+		number, changed, err := playbook.Publish(ctx, db, cfg, o)
 		if err != nil {
 			return err
 		}

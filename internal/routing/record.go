@@ -84,16 +84,11 @@ func (w *World) around(t *Table, c Case) *World {
 		decided := t.Decide(c.Facts, c.Facts.AcceptedAt)
 		d = &decided
 	}
-	take := func(email string) {
-		if who := w.People[email]; who != nil && part.People[email] == nil {
-			part.People[email] = who.clone()
-		}
-	}
-	take(d.Rep)
+	part.Take(w.People, d.Rep)
 	for _, p := range t.Chain(t.Home(*d, c.Facts)) {
-		take(p.LastResort)
+		part.Take(w.People, p.LastResort)
 		for _, m := range p.Members {
-			take(m.Rep)
+			part.Take(w.People, m.Rep)
 		}
 		if turns, ok := w.Turns[p.Slug]; ok {
 			part.Turns[p.Slug] = slices.Clone(turns)
