@@ -74,7 +74,7 @@ func replay(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.stdout, "%s made again, %d of them not the first of their lead. ", count(sum.Decisions, "decision"), sum.Later)
 		fmt.Fprintf(c.stdout, "Compared by rule, pool and person alone: %d of erased leads, %d from before inputs were stored.\n", sum.Erased, sum.Older)
 		if sum.Different > 0 {
-			return fmt.Errorf("%s differ from what was stored: the rows or the rules were changed, or this binary decides otherwise than the one that wrote them", count(sum.Different, "decision"))
+			return fmt.Errorf("decisions that come out otherwise than they were stored: %d. Rows or rules were changed, or this binary decides otherwise than the one that wrote them", sum.Different)
 		}
 		fmt.Fprintln(c.stdout, "No differences.")
 		return nil

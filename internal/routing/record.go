@@ -54,6 +54,14 @@ func ReadRecord(stored []byte) (*Record, error) {
 	if r.Case != nil {
 		r.Case.Facts = r.Facts
 	}
+	if r.World != nil {
+		for email, p := range r.World.People {
+			if p == nil {
+				return nil, fmt.Errorf("read a stored decision: it names %s without saying more", email)
+			}
+			p.Email = email // the address is the key alone
+		}
+	}
 	return r, nil
 }
 
@@ -112,20 +120,4 @@ func (w *World) Clone() *World {
 func (p *Person) clone() *Person {
 	c := *p
 	return &c
-}
-
-// UnmarshalJSON gives people the addresses under which they are stored.
-func (w *World) UnmarshalJSON(stored []byte) error {
-	type plain World
-	if err := json.Unmarshal(stored, (*plain)(w)); err != nil {
-		return fmt.Errorf("read a world: %w", err)
-	}
-	for email, p := range w.People {
-		if p == nil {
-			delete(w.People, email)
-			continue
-		}
-		p.Email = email
-	}
-	return nil
 }
