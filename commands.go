@@ -49,8 +49,9 @@ func commands() []command {
 		},
 		{name: "migrate", usage: "migrate", summary: "brings the schema up to date", run: migrate},
 		{
-			name: "apply", usage: "apply FILE... [--note TEXT] [--ack CODE[:PATH],...]", summary: "publishes configuration as the live version",
-			flags: map[string]bool{"note": true, "ack": true}, words: true, run: apply,
+			name: "apply", usage: "apply FILE... [--note TEXT] [--ack CODE[:PATH],...] [--onto N]",
+			summary: "publishes configuration as the live version; --onto: only if version N is live",
+			flags:   map[string]bool{"note": true, "ack": true, "onto": true}, words: true, run: apply,
 		},
 		{name: "export", usage: "export", summary: "prints the live configuration", run: export},
 		{name: "check", usage: "check FILE...", summary: "checks configuration without loading it", plain: true, words: true, run: check},
@@ -74,6 +75,7 @@ func commands() []command {
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)
 	all = append(all, routingCommands()...)
+	all = append(all, versionCommands()...)
 	return all
 }
 
@@ -259,6 +261,12 @@ func apply(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	o := playbook.PublishOptions{Author: byCommand, Note: c.flags["note"]}
+	if onto := c.flags["onto"]; onto != "" {
+		if o.Expected, err = strconv.ParseInt(onto, 10, 64); err != nil || o.Expected < 1 {
+			return usageError("--onto needs the number of a version")
+		}
+	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
 		more, err := playbook.CheckVolume(ctx, db, cfg)
 		if err != nil {
@@ -270,7 +278,7 @@ func apply(ctx context.Context, c *call) error {
 		if err := c.acknowledged(append(problems, more...)); err != nil {
 			return err
 		}
-		number, changed, err := playbook.Apply(ctx, db, cfg, "command line", c.flags["note"], false)
+		number, changed, err := playbook.Publish(ctx, db, cfg, o)
 		if err != nil {
 			return err
 		}

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +36,10 @@ func routingCommands() []command {
 			name: "simulate", usage: "simulate LEAD.json [--at TIME] [--version N | --draft FILE] [--presence REP=away,*=available]",
 			summary: "says where a lead would go; the file holds {\"form\": SLUG, \"country\": \"DE\", ...} or the id of a lead, - reads standard input",
 			flags:   map[string]bool{"at": true, "version": true, "draft": true, "presence": true}, words: true, run: runSimulate,
+		},
+		{
+			name: "backtest", usage: "backtest FILE... --since 7d [--json]", summary: "says which leads of the past a draft would have sent elsewhere, later or to nobody",
+			flags: map[string]bool{"since": true, "json": false}, words: true, run: backtest,
 		},
 	}
 }
@@ -66,7 +74,7 @@ func replay(ctx context.Context, c *call) error {
 		fmt.Fprintf(c.stdout, "%s made again, %d of them not the first of their lead. ", count(sum.Decisions, "decision"), sum.Later)
 		fmt.Fprintf(c.stdout, "Compared by rule, pool and person alone: %d of erased leads, %d from before inputs were stored.\n", sum.Erased, sum.Older)
 		if sum.Different > 0 {
-			return fmt.Errorf("%s differ from what was stored: the rows or the rules were changed, or this binary decides otherwise than the one that wrote them", count(sum.Different, "decision"))
+			return fmt.Errorf("decisions that come out otherwise than they were stored: %d. Rows or rules were changed, or this binary decides otherwise than the one that wrote them", sum.Different)
 		}
 		fmt.Fprintln(c.stdout, "No differences.")
 		return nil
@@ -226,5 +234,49 @@ func printResult(w io.Writer, r simulate.Result) {
 		fmt.Fprintf(w, "It would be offered to %s, from the pool %q, for %s.\n", r.To, p.Pool, p.Terms)
 	default:
 		fmt.Fprintf(w, "It would be open to everybody in the pool %q.\n", p.Pool)
+	}
+}
+
+func backtest(ctx context.Context, c *call) error {
+	since, err := c.sinceFlag()
+	if err != nil {
+		return err
+	}
+	draft, err := c.readPlaybook()
+	if err != nil {
+		return err
+	}
+	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		sum, err := simulate.History(ctx, db, simulate.Published(db), draft, since, func(done, of int) {
+			if done > 0 && done%10_000 == 0 {
+				fmt.Fprintf(c.stderr, "%d of %d\n", done, of)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if c.flags["json"] != "" {
+			return json.NewEncoder(c.stdout).Encode(sum)
+		}
+		printBacktest(c.stdout, sum)
+		return nil
+	})
+}
+
+func printBacktest(w io.Writer, b simulate.Backtest) {
+	fmt.Fprintf(w, "%s compared, %d left out (erased, or from before inputs were stored).\n", count(b.Leads, "lead"), b.Left)
+	for _, line := range []struct {
+		n    int
+		what string
+	}{
+		{b.Moved, "would have moved to another pool or person"}, {b.Slower, "would have been slower: offered further down the ladder"},
+		{b.Faster, "would have been faster"}, {b.Unrouted, "would have been unrouted: nobody to offer them to at once"},
+		{b.CapHit, "would have hit a cap that they did not hit"},
+	} {
+		fmt.Fprintf(w, "%8d %s\n", line.n, line.what)
+	}
+	moves := slices.SortedFunc(maps.Keys(b.Moves), func(x, y string) int { return cmp.Or(b.Moves[y]-b.Moves[x], strings.Compare(x, y)) })
+	for _, move := range moves[:min(len(moves), maxShown)] {
+		fmt.Fprintf(w, "%8d moved %s\n", b.Moves[move], move)
 	}
 }

@@ -8,18 +8,23 @@ import (
 	"time"
 )
 
+// dispatching runs dispatch until the test ends.
+func (s *site) dispatching() {
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- s.deps.Handlers.Dispatch.Run(ctx) }()
+	s.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			s.t.Error(err)
+		}
+	})
+}
+
 // A program plays a rep: presence, claim, outcome. Routing runs as it does in the product.
 func TestAPI_ProgramsWorkALeadFromOfferToOutcome(t *testing.T) {
 	s := setup(t)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 1)
-	go func() { done <- s.deps.Handlers.Dispatch.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
+	s.dispatching()
 	token := s.token("leads:read", "leads:act")
 	call := func(method, path, body string) answer {
 		return s.do(method, path, body, "Authorization", token, "Content-Type", typeJSON)

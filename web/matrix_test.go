@@ -324,6 +324,9 @@ func (p *prober) judgeToken(one probe, is func(...int) bool) (want string, ok bo
 	if one.object == "" {
 		return "an answer", is(http.StatusOK) || malformed
 	}
+	if !strings.Contains(one.pattern, "/leads/") { // not a lead's id
+		return "404", is(http.StatusNotFound) || malformed && one.method != http.MethodGet
+	}
 	if one.plant < 0 || one.byRef {
 		return "404", is(http.StatusNotFound) || malformed && one.method == http.MethodPost
 	}

@@ -18,6 +18,7 @@ func (s *server) routes() []route {
 	visitor := handlers.NewVisitors(s.Handlers)
 	api := handlers.NewAPI(s.Handlers)
 	routing := handlers.NewRouting(s.Handlers)
+	versions := handlers.NewVersions(s.Handlers)
 	door := handlers.NewDoor(s.Handlers)
 	devices := handlers.NewDevices(s.Handlers)
 	health := handlers.NewHealth(s.Handlers)
@@ -62,6 +63,16 @@ func (s *server) routes() []route {
 		{post, "/v1/alarms/:id/acknowledge", api.Acknowledge},
 		{get, "/v1/leads/:id/why", routing.Why},
 		{post, "/v1/routing/simulate", routing.Simulate},
+		{get, "/v1/routing/versions", versions.List},
+		{get, "/v1/routing/versions/:id", versions.Text},
+		{post, "/v1/routing/versions/:id/rollback", versions.Rollback},
+		{get, "/v1/routing/drafts", versions.Drafts},
+		{post, "/v1/routing/drafts", versions.Add},
+		{get, "/v1/routing/drafts/:id", versions.Draft},
+		{put, "/v1/routing/drafts/:id", versions.Revise},
+		{post, "/v1/routing/drafts/:id/approve", versions.Approve},
+		{post, "/v1/routing/drafts/:id/publish", versions.Publish},
+		{post, "/v1/routing/drafts/:id/discard", versions.Discard},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
 		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},

@@ -26,7 +26,7 @@ const (
 )
 
 // Scopes are what an API token can be allowed.
-var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeSimulate, ScopeMetricsRead}
+var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeSimulate, ScopeRoutingWrite, ScopeMetricsRead}
 
 // The scopes. ScopeLeadsReveal unmasks contact details; ScopePayloadsRead gives what was sent, byte for byte; ScopeLeadsAct claims,
 // records outcomes and sets presence.
@@ -36,6 +36,7 @@ const (
 	ScopeLeadsReveal  = "leads:reveal"
 	ScopePayloadsRead = "payloads:read"
 	ScopeSimulate     = "routing:simulate"
+	ScopeRoutingWrite = "routing:write" // drafts and versions of the configuration
 	ScopeMetricsRead  = "metrics:read"
 )
 

@@ -53,6 +53,14 @@ func ReadRecord(stored []byte) (*Record, error) {
 	if r.Case != nil {
 		r.Case.Facts = r.Facts
 	}
+	if r.World != nil {
+		for email, p := range r.World.People {
+			if p == nil {
+				return nil, fmt.Errorf("read a stored decision: it names %s without saying more", email)
+			}
+			p.Email = email // the address is the key alone
+		}
+	}
 	return r, nil
 }
 
@@ -83,17 +91,12 @@ func (w *World) around(t *Table, c Case) *World {
 		decided := t.Decide(c.Facts, c.Facts.AcceptedAt)
 		d = &decided
 	}
-	take := func(email string) {
-		if who := w.People[email]; who != nil && part.People[email] == nil {
-			part.People[email] = who.clone()
-		}
-	}
-	take(d.Rep)
+	part.Take(w.People, d.Rep)
 	for _, p := range t.Chain(t.Home(*d, c.Facts)) {
-		take(p.LastResort)
-		take(p.Offer.Manager)
+		part.Take(w.People, p.LastResort)
+		part.Take(w.People, p.Offer.Manager)
 		for _, m := range p.Members {
-			take(m.Rep)
+			part.Take(w.People, m.Rep)
 		}
 		if turns, ok := w.Turns[p.TurnsKey()]; ok {
 			part.Turns[p.TurnsKey()] = maps.Clone(turns)
@@ -117,20 +120,4 @@ func (w *World) Clone() *World {
 func (p *Person) clone() *Person {
 	c := *p
 	return &c
-}
-
-// UnmarshalJSON gives people the addresses under which they are stored.
-func (w *World) UnmarshalJSON(stored []byte) error {
-	type plain World
-	if err := json.Unmarshal(stored, (*plain)(w)); err != nil {
-		return fmt.Errorf("read a world: %w", err)
-	}
-	for email, p := range w.People {
-		if p == nil {
-			delete(w.People, email)
-			continue
-		}
-		p.Email = email
-	}
-	return nil
 }

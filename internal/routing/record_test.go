@@ -46,4 +46,16 @@ func BenchmarkRecord(b *testing.B) {
 		}
 		b.ReportMetric(float64(size), "bytes/record")
 	})
+	b.Run("ReadRecord", func(b *testing.B) {
+		_, record := routing.PlaceAndRecord(table, "0123456789012345678901234567890123456789012345678901234567890123", w, lead)
+		text, err := json.Marshal(record)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := routing.ReadRecord(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -161,3 +161,8 @@ func choose(from []change, size int, f func([]change)) {
 	}
 	pick(0)
 }
+
+// Capped tells whether somebody was passed over because of a limit.
+func (v Verdict) Capped() bool {
+	return v.Outcome == Skipped && strings.HasPrefix(v.Reason, "at limit")
+}

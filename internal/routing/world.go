@@ -115,3 +115,10 @@ func (w *World) keep(p *Pool, cands []Candidate) {
 		}
 	}
 }
+
+// Take copies one person from others into the world, if they are there and it has them not. An empty address is nobody.
+func (w *World) Take(from map[string]*Person, email string) {
+	if who := from[email]; who != nil && w.People[email] == nil {
+		w.People[email] = who.clone()
+	}
+}

@@ -3,12 +3,15 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"leadline/internal/postgres"
+	"leadline/internal/routing"
 )
 
 // stored is a decision as it was written.
@@ -45,6 +48,114 @@ func eachDecision(ctx context.Context, db *postgres.DB, within time.Duration, li
 	_, err = pgx.ForEachRow(rows, []any{&s.lead, &s.at, &s.first, &s.record, &s.erased}, func() error { return f(s) })
 	if err != nil {
 		return fmt.Errorf("read stored decisions: %w", err)
+	}
+	return nil
+}
+
+const firstSQL = `
+SELECT d.lead_id, d.at, true, d.trace::text::bytea, l.erased_at IS NOT NULL FROM decision d LEFT JOIN lead l ON l.id = d.lead_id
+WHERE d.at >= $1 ORDER BY d.lead_id`
+
+// chunk is some decisions, read by one goroutine and decoded by another.
+type chunk struct {
+	rows    []stored
+	records []*routing.Record
+	decoded chan error
+}
+
+const chunkSize = 200
+
+// eachFirst hands on the first decisions made within a time before now, in the order in which their leads came, with how many there were
+// before and in all. Decoding, which takes longest, is done on all processors.
+func eachFirst(ctx context.Context, db *postgres.DB, within time.Duration, f func(s stored, r *routing.Record, done, of int) error) error {
+	var since time.Time
+	var of int
+	err := db.Jobs.QueryRow(ctx, `WITH t AS (SELECT clock_timestamp() - $1::interval AS since)
+		SELECT t.since, (SELECT count(*) FROM decision WHERE at >= t.since) FROM t`, within).Scan(&since, &of)
+	if err != nil {
+		return fmt.Errorf("count stored decisions: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	work, ordered := make(chan *chunk, 4), make(chan *chunk, 8)
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() error {
+			for c := range work {
+				c.decoded <- c.decode()
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer close(ordered)
+		defer close(work)
+		return readChunks(ctx, db, since, func(c *chunk) error {
+			for _, to := range []chan *chunk{ordered, work} {
+				select {
+				case to <- c:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			return nil
+		})
+	})
+	group.Go(func() error {
+		done := 0
+		for c := range ordered {
+			select {
+			case err := <-c.decoded:
+				if err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			for i, s := range c.rows {
+				if err := f(s, c.records[i], done, of); err != nil {
+					return err
+				}
+				done++
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func readChunks(ctx context.Context, db *postgres.DB, since time.Time, hand func(*chunk) error) error {
+	rows, err := db.Jobs.Query(ctx, firstSQL, since)
+	if err != nil {
+		return fmt.Errorf("read stored decisions: %w", err)
+	}
+	defer rows.Close()
+	fresh := func() *chunk { return &chunk{decoded: make(chan error, 1)} }
+	c := fresh()
+	for rows.Next() {
+		var s stored
+		if err := rows.Scan(&s.lead, &s.at, &s.first, &s.record, &s.erased); err != nil {
+			return fmt.Errorf("read stored decisions: %w", err)
+		}
+		if c.rows = append(c.rows, s); len(c.rows) == chunkSize {
+			if err := hand(c); err != nil {
+				return err
+			}
+			c = fresh()
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read stored decisions: %w", err)
+	}
+	return hand(c)
+}
+
+func (c *chunk) decode() error {
+	c.records = make([]*routing.Record, len(c.rows))
+	for i := range c.rows {
+		var err error
+		if c.records[i], err = routing.ReadRecord(c.rows[i].record); err != nil {
+			return err
+		}
+		c.rows[i].record = nil
 	}
 	return nil
 }
