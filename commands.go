@@ -69,6 +69,7 @@ func commands() []command {
 		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, words: true, run: help},
 	}
 	all = append(all, userCommands()...)
+	all = append(all, repCommands()...)
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)

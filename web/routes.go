@@ -17,6 +17,7 @@ type route struct {
 func (s *server) routes() []route {
 	visitor := handlers.NewVisitors(s.Handlers)
 	api := handlers.NewAPI(s.Handlers)
+	people := handlers.NewPeople(s.Handlers)
 	door := handlers.NewDoor(s.Handlers)
 	devices := handlers.NewDevices(s.Handlers)
 	health := handlers.NewHealth(s.Handlers)
@@ -58,6 +59,12 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
+		{get, "/v1/reps/:email/absences", people.Absences},
+		{post, "/v1/reps/:email/absences", people.AddAbsence},
+		{fiber.MethodDelete, "/v1/reps/:email/absences/:absence", people.RemoveAbsence},
+		{put, "/v1/reps/:email/active", people.Active},
+		{get, "/v1/pools/:slug/credits", people.Credits},
+		{post, "/v1/pools/:slug/credits", people.Adjust},
 		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},
 
 		// Machines that watch

@@ -26,15 +26,16 @@ const (
 )
 
 // Scopes are what an API token can be allowed.
-var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeSimulate, ScopeMetricsRead}
+var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeRepsWrite, ScopeSimulate, ScopeMetricsRead}
 
 // The scopes. ScopeLeadsReveal unmasks contact details; ScopePayloadsRead gives what was sent, byte for byte; ScopeLeadsAct claims,
-// records outcomes and sets presence.
+// records outcomes and sets presence; ScopeRepsWrite notes absences, deactivates people and adjusts turns.
 const (
 	ScopeLeadsRead    = "leads:read"
 	ScopeLeadsAct     = "leads:act"
 	ScopeLeadsReveal  = "leads:reveal"
 	ScopePayloadsRead = "payloads:read"
+	ScopeRepsWrite    = "reps:write"
 	ScopeSimulate     = "routing:simulate"
 	ScopeMetricsRead  = "metrics:read"
 )
