@@ -37,7 +37,7 @@ func (w *world) allocate(batch []*task) (err error) {
 func (t *task) asCase() routing.Case {
 	return routing.Case{
 		Facts: t.facts, Decided: &t.decision, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
-		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt,
+		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
 	}
 }
 

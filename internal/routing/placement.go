@@ -18,7 +18,7 @@ type Case struct {
 	Pool      string    // where it is now
 	Past      []Past    // earlier offers, oldest first
 	Attempt   int       // the number of the newest of them
-	Company   []string  // e-mail addresses of reps who have open leads of the same company
+	Company   []string  `json:"company,omitempty"` // e-mail addresses of reps who have open leads of the same company
 }
 
 // Past is an earlier offer of a lead.
