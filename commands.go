@@ -71,6 +71,7 @@ func commands() []command {
 		{name: "help", usage: "help [command]", summary: "prints this, or how a command is used", plain: true, words: true, run: help},
 	}
 	all = append(all, userCommands()...)
+	all = append(all, repCommands()...)
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)
@@ -268,12 +269,9 @@ func apply(ctx context.Context, c *call) error {
 		}
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		more, err := playbook.CheckVolume(ctx, db, cfg)
+		more, err := c.checkVolume(ctx, db, cfg)
 		if err != nil {
 			return err
-		}
-		for _, p := range more {
-			fmt.Fprintln(c.stderr, p)
 		}
 		if err := c.acknowledged(append(problems, more...)); err != nil {
 			return err
@@ -290,6 +288,15 @@ func apply(ctx context.Context, c *call) error {
 		fmt.Fprintln(c.stdout, playbook.MutationScore(cfg))
 		return c.warnUnsetSecrets(ctx, db, cfg)
 	})
+}
+
+// checkVolume compares limits with the leads of last week, and prints what it finds.
+func (c *call) checkVolume(ctx context.Context, db *postgres.DB, cfg *playbook.Config) ([]playbook.Problem, error) {
+	found, err := playbook.CheckVolume(ctx, db, cfg)
+	for _, p := range found {
+		fmt.Fprintln(c.stderr, p)
+	}
+	return found, err
 }
 
 // acknowledged refuses to go on while a warning stands that nobody has acknowledged.

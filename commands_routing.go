@@ -242,12 +242,12 @@ func backtest(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	draft, err := c.readPlaybook()
+	draft, _, err := c.readPlaybook()
 	if err != nil {
 		return err
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		sum, err := simulate.History(ctx, db, simulate.Published(db), draft, since, func(done, of int) {
+		sum, err := simulate.History(ctx, db, draft, since, func(done, of int) {
 			if done > 0 && done%10_000 == 0 {
 				fmt.Fprintf(c.stderr, "%d of %d\n", done, of)
 			}

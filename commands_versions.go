@@ -26,8 +26,8 @@ func versionCommands() []command {
 			flags: map[string]bool{"note": true}, words: true, run: rollback,
 		},
 		{
-			name: "draft add", usage: "draft add FILE... [--note TEXT]", summary: "keeps configuration that is not live yet",
-			flags: map[string]bool{"note": true}, words: true, run: draftAdd,
+			name: "draft add", usage: "draft add FILE... [--note TEXT] [--ack CODE[:PATH],...]", summary: "keeps configuration that is not live yet",
+			flags: map[string]bool{"note": true, "ack": true}, words: true, run: draftAdd,
 		},
 		{name: "draft list", usage: "draft list", summary: "lists drafts that are open or have a time", run: draftList},
 		{name: "draft show", usage: "draft show ID", summary: "prints the text of a draft", words: true, run: draftShow},
@@ -123,11 +123,18 @@ func rollback(ctx context.Context, c *call) error {
 }
 
 func draftAdd(ctx context.Context, c *call) error {
-	cfg, err := c.readPlaybook()
+	cfg, problems, err := c.readPlaybook()
 	if err != nil {
 		return err
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
+		more, err := c.checkVolume(ctx, db, cfg)
+		if err != nil {
+			return err
+		}
+		if err := c.acknowledged(append(problems, more...)); err != nil {
+			return err
+		}
 		d, err := playbook.AddDraft(ctx, db, cfg, byCommand, c.flags["note"])
 		if err != nil {
 			return err

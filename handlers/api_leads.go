@@ -15,6 +15,7 @@ import (
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
+	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
@@ -26,12 +27,13 @@ type API struct {
 	leads    *lead.Store
 	reps     *rep.Store
 	dispatch *dispatch.Service
+	playbook *playbook.Live
 	now      func() time.Time
 }
 
 // NewAPI makes the handlers of the integration API.
 func NewAPI(d Deps) *API {
-	return &API{db: d.DB, leads: d.Leads, reps: d.Reps, dispatch: d.Dispatch, now: d.Now}
+	return &API{db: d.DB, leads: d.Leads, reps: d.Reps, dispatch: d.Dispatch, playbook: d.Playbook, now: d.Now}
 }
 
 // apiLead is a lead as programs see it in a list.

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -23,6 +24,10 @@ type apiRep struct {
 	PresenceReason string       `json:"presence_reason"`
 	PresenceAt     string       `json:"presence_at"`
 	Reachable      bool         `json:"reachable"` // an offer would reach them now
+	Tags           []string     `json:"tags"`
+	Working        bool         `json:"working"`               // by hours, dates, absences and holidays
+	NotWorking     rep.Code     `json:"not_working,omitempty"` // why not
+	ChangesAt      *string      `json:"changes_at"`            // when that changes by itself; null: not within two weeks
 }
 
 // Reps is GET /v1/reps.
@@ -33,7 +38,7 @@ func (a *API) Reps(c *fiber.Ctx) error {
 	}
 	out := make([]apiRep, len(all))
 	for i, r := range all {
-		out[i] = shownRep(r, a.now())
+		out[i] = shownRep(r, a.playbook.Roster(), a.now())
 	}
 	return c.JSON(fiber.Map{"reps": out})
 }
@@ -56,12 +61,19 @@ func (a *API) Presence(c *fiber.Ctx) error {
 		return err
 	}
 	a.dispatch.PresenceChanged()
-	return c.JSON(shownRep(changed, a.now()))
+	return c.JSON(shownRep(changed, a.playbook.Roster(), a.now()))
 }
 
-func shownRep(r rep.Rep, now time.Time) apiRep {
+func shownRep(r rep.Rep, roster *rep.Roster, now time.Time) apiRep {
+	status := roster.At(r, now)
+	var changes *string
+	if !status.Until.IsZero() {
+		at := stamp(status.Until)
+		changes = &at
+	}
 	return apiRep{
 		Email: r.Email, Name: r.Name, Team: r.Team, Timezone: r.Timezone, Hours: r.Hours, Active: r.Active, Presence: r.Presence,
 		PresenceBy: r.PresenceBy, PresenceReason: r.PresenceReason, PresenceAt: stamp(r.PresenceAt), Reachable: r.Reachable(now),
+		Tags: append([]string{}, strings.Fields(r.Tags)...), Working: status.Working(), NotWorking: status.Code, ChangesAt: changes,
 	}
 }

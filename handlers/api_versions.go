@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -76,17 +78,33 @@ func (v *Versions) Drafts(c *fiber.Ctx) error {
 	return c.JSON(fiber.Map{"drafts": drafts})
 }
 
-// draftBody is a draft as programs send it. Revision is the one that they have seen; 0: whichever it is.
+// draftBody is a draft as programs send it. Revision is the one that they have seen; 0: whichever it is. Acknowledge lists the
+// warnings that are meant, as CODE or CODE:PATH.
 type draftBody struct {
-	Text     string `json:"text"`
-	Note     string `json:"note"`
-	Revision int    `json:"revision"`
+	Text        string   `json:"text"`
+	Note        string   `json:"note"`
+	Revision    int      `json:"revision"`
+	Acknowledge []string `json:"acknowledge"`
 }
 
-func (b *draftBody) config() (*playbook.Config, error) {
+// config reads the text. Errors and warnings that nobody acknowledged are Invalid faults.
+func (b *draftBody) config(ctx context.Context, db *postgres.DB) (*playbook.Config, error) {
 	cfg, problems := playbook.Parse("draft", []byte(b.Text))
 	if cfg == nil {
 		return nil, playbook.Refusal(problems)
+	}
+	if problems = playbook.Check(cfg); playbook.Failed(problems) {
+		return nil, playbook.Refusal(problems)
+	}
+	more, err := playbook.CheckVolume(ctx, db, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if open := playbook.Unacknowledged(append(slices.Clone(problems), more...), b.Acknowledge); len(open) > 0 {
+		return nil, &fault.Error{
+			Kind: fault.Invalid, Code: "warnings", Message: "The configuration has warnings. Change the text, or name their codes in acknowledge.",
+			Extra: map[string]any{"warnings": playbook.Findings(open)},
+		}
 	}
 	return cfg, nil
 }
@@ -116,7 +134,7 @@ func (v *Versions) Add(c *fiber.Ctx) error {
 	if err := decode(c, &body); err != nil {
 		return err
 	}
-	cfg, err := body.config()
+	cfg, err := body.config(c.UserContext(), v.db)
 	if err != nil {
 		return err
 	}
@@ -149,7 +167,7 @@ func (v *Versions) Revise(c *fiber.Ctx) error {
 	if body.Revision == 0 {
 		return seenRevision()
 	}
-	cfg, err := body.config()
+	cfg, err := body.config(c.UserContext(), v.db)
 	if err != nil {
 		return err
 	}

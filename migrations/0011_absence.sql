@@ -18,13 +18,13 @@ CREATE TABLE credit_entry (
     pool    text NOT NULL,                           -- the key of pool_state: a pool's slug, or group:NAME
     rep_id  uuid NOT NULL REFERENCES rep ON DELETE CASCADE,
     lead_id uuid,                                    -- null: not because of a lead
-    kind    text NOT NULL CHECK (kind IN ('bad_lead','taken','no_show','cancelled','manual')),
+    kind    text NOT NULL CHECK (kind IN ('bad_lead','declined','taken','no_show','cancelled','manual')),
     amount  double precision NOT NULL,               -- as it was added: within the bounds of a credit
     reason  text NOT NULL DEFAULT '',                -- a manager's words, for manual ones
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX credit_entry_pool ON credit_entry (pool, id);
-CREATE UNIQUE INDEX credit_entry_once ON credit_entry (lead_id, kind) WHERE lead_id IS NOT NULL;
+CREATE INDEX credit_entry_lead ON credit_entry (lead_id) WHERE lead_id IS NOT NULL;
 
 DO $$
 BEGIN

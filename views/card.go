@@ -215,6 +215,8 @@ var DisqualifyReasons = []Reason{
 	{"student", "Student or job"},
 	{"competitor", "Competitor"},
 	{"spam", "Spam"},
+	{"duplicate", "Duplicate"},
+	{"wrong_contact", "Wrong contact"},
 	{"wrong_country", "Wrong country"},
 	{"other", "Other"},
 }

@@ -171,7 +171,7 @@ func (p *prober) dress(one probe) probe {
 }
 
 func (p *prober) path(one probe) string {
-	return strings.NewReplacer(":slug", "demo", ":id", one.object, ":token", "none", ":email", "zqrnora%40example.com", ":name", "app.css").Replace(one.pattern)
+	return strings.NewReplacer(":slug", "demo", ":id", one.object, ":token", "none", ":email", "zqrnora%40example.com", ":name", "app.css", ":absence", "none").Replace(one.pattern)
 }
 
 // send sends a probe and gives the answer with everything in it that could betray something.
@@ -321,6 +321,9 @@ func (p *prober) judgeToken(one probe, is func(...int) bool) (want string, ok bo
 		return "403", is(http.StatusForbidden)
 	}
 	malformed := is(http.StatusBadRequest, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+	if strings.HasSuffix(one.pattern, "/:absence") || strings.HasPrefix(one.pattern, "/v1/pools/") { // let in; nothing of that name is there
+		return "404", is(http.StatusNotFound)
+	}
 	if one.object == "" {
 		return "an answer", is(http.StatusOK) || malformed
 	}

@@ -19,6 +19,7 @@ func (s *server) routes() []route {
 	api := handlers.NewAPI(s.Handlers)
 	routing := handlers.NewRouting(s.Handlers)
 	versions := handlers.NewVersions(s.Handlers)
+	people := handlers.NewPeople(s.Handlers)
 	door := handlers.NewDoor(s.Handlers)
 	devices := handlers.NewDevices(s.Handlers)
 	health := handlers.NewHealth(s.Handlers)
@@ -75,6 +76,12 @@ func (s *server) routes() []route {
 		{post, "/v1/routing/drafts/:id/discard", versions.Discard},
 		{get, "/v1/reps", api.Reps},
 		{put, "/v1/reps/:email/presence", api.Presence},
+		{get, "/v1/reps/:email/absences", people.Absences},
+		{post, "/v1/reps/:email/absences", people.AddAbsence},
+		{fiber.MethodDelete, "/v1/reps/:email/absences/:absence", people.RemoveAbsence},
+		{put, "/v1/reps/:email/active", people.Active},
+		{get, "/v1/pools/:slug/credits", people.Credits},
+		{post, "/v1/pools/:slug/credits", people.Adjust},
 		{get, "/v1/drift", handlers.NewDrift(s.Handlers).List},
 
 		// Machines that watch

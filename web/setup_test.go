@@ -91,7 +91,7 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 	router := dispatch.New(dispatch.Options{
 		DB: db, Node: 1, Now: time.Now, Log: log, Outbox: outbox.NewStore(func(context.Context, pgx.Tx, []outbox.Ref) error { return nil }),
 		Snapshot: func() dispatch.Snapshot {
-			return dispatch.Snapshot{Table: live.Current().Table, Hash: live.Current().Hash, Targets: live.Current().Targets()}
+			return dispatch.Snapshot{Table: live.Current().Table, Hash: live.Current().Hash, Targets: live.Current().Targets(), Roster: live.Roster()}
 		},
 	})
 	master, err := keyring.ReadMaster(t.Context(), make([]byte, 32), appconfig.KeySource{}, appconfig.KeySource{})

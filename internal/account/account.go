@@ -26,15 +26,18 @@ const (
 )
 
 // Scopes are what an API token can be allowed.
-var Scopes = []string{ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeSimulate, ScopeRoutingWrite, ScopeMetricsRead}
+var Scopes = []string{
+	ScopeLeadsRead, ScopeLeadsAct, ScopeLeadsReveal, ScopePayloadsRead, ScopeRepsWrite, ScopeSimulate, ScopeRoutingWrite, ScopeMetricsRead,
+}
 
 // The scopes. ScopeLeadsReveal unmasks contact details; ScopePayloadsRead gives what was sent, byte for byte; ScopeLeadsAct claims,
-// records outcomes and sets presence.
+// records outcomes and sets presence; ScopeRepsWrite notes absences, deactivates people and adjusts turns.
 const (
 	ScopeLeadsRead    = "leads:read"
 	ScopeLeadsAct     = "leads:act"
 	ScopeLeadsReveal  = "leads:reveal"
 	ScopePayloadsRead = "payloads:read"
+	ScopeRepsWrite    = "reps:write"
 	ScopeSimulate     = "routing:simulate"
 	ScopeRoutingWrite = "routing:write" // drafts and versions of the configuration
 	ScopeMetricsRead  = "metrics:read"

@@ -51,7 +51,7 @@ func (w *world) giveBack(t *task) {
 func (t *task) asCase() routing.Case {
 	return routing.Case{
 		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
-		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt,
+		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
 	}
 }
 

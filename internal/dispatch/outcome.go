@@ -67,6 +67,9 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 		if toFirstTouch, err = record(ctx, tx, h, r, stage); err != nil {
 			return effects{}, err
 		}
+		if err := s.settleTurn(ctx, tx, h, r); err != nil {
+			return effects{}, err
+		}
 		claimed, err := s.Outbox.Bump(ctx, tx, s.Node, r.LeadID)
 		if err != nil {
 			return effects{}, err

@@ -41,6 +41,7 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	endOffers(look, batch)
 	w.lockPools(look, v)
 	countMisses(look, batch)
+	readCompanies(look, snap.Table, batch)
 	w.readReps(look, v)
 	if err := db.SendBatch(ctx, look).Close(); err != nil {
 		return nil, nil, err

@@ -52,6 +52,7 @@ type task struct {
 	decision routing.Decision
 	first    *routing.Pool   // where it belongs; nil: no configured pool
 	record   *routing.Record // what is stored of where it goes, and why
+	company  []string        // e-mail addresses of reps who have open leads of the same company
 	ended    routing.Past    // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one
 	away     bool            // the rep was set away for it

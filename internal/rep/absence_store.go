@@ -60,23 +60,36 @@ func (s *Store) absences(found *gorm.DB) ([]Absence, error) {
 	return all, nil
 }
 
-// AddAbsence notes that somebody takes no leads for a time, and tells all processes. It is audited. Faults: Invalid.
-func (s *Store) AddAbsence(ctx context.Context, a Absence) (Absence, error) {
+// AddAbsence notes that somebody takes no leads for a time, and tells all processes. It is audited. Exactly the same absence again is the
+// one that is there: isNew is false. Faults: Invalid.
+func (s *Store) AddAbsence(ctx context.Context, a Absence) (added Absence, isNew bool, err error) {
 	if err := a.check(); err != nil {
-		return Absence{}, err
+		return Absence{}, false, err
 	}
+	a.From, a.Until = a.From.UTC().Truncate(time.Microsecond), a.Until.UTC().Truncate(time.Microsecond) // as the database keeps them
 	a.ID = uuid.Must(uuid.NewV7())
 	row := absenceRow{ID: a.ID, RepID: a.RepID, Kind: a.Kind, StartsAt: a.From}
 	if !a.Until.IsZero() {
 		row.EndsAt = &a.Until
 	}
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var same []absenceRow
+		err := tx.Raw(`SELECT id, rep_id, kind, starts_at, ends_at FROM absence WHERE rep_id = ? AND kind = ? AND starts_at = ? AND ends_at IS NOT DISTINCT FROM ?::timestamptz`,
+			row.RepID, row.Kind, row.StartsAt, row.EndsAt).Scan(&same).Error
+		if err != nil {
+			return fmt.Errorf("look for an absence: %w", err)
+		}
+		if len(same) > 0 {
+			a.ID = same[0].ID
+			return nil
+		}
+		isNew = true
 		if err := tx.Create(&row).Error; err != nil {
 			return fmt.Errorf("store an absence: %w", err)
 		}
 		return recordAbsence(ctx, tx, audit.AbsenceAdded, row)
 	})
-	return a, err
+	return a, isNew, err
 }
 
 // RemoveAbsence takes an absence of a person back, and tells all processes. It is audited. One that is not theirs is a NotFound fault.

@@ -30,6 +30,15 @@ type Status struct {
 // Working tells whether nothing stands in the way.
 func (s Status) Working() bool { return s.Code == Able }
 
+// Absent tells whether somebody is kept away by more than the hours of the week and holidays: even a last resort is then left alone.
+func (s Status) Absent() bool {
+	switch s.Code {
+	case NotStarted, Ended, Paused, OnLeave:
+		return true
+	}
+	return false
+}
+
 // words say a code to people.
 var words = map[Code]string{
 	Deactivated: "deactivated", NotStarted: "before their first day", Ended: "after their last day", Paused: "paused",

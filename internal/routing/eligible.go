@@ -79,7 +79,7 @@ func eligible(p *Pool, m Member, c Candidate, now time.Time) obstacle {
 		return obstacle{code: rep.Unknown, words: "no such rep"}
 	case !c.Active:
 		return obstacle{code: rep.Deactivated, words: "deactivated"}
-	case c.Status.Code == rep.NotStarted || c.Status.Code == rep.Ended || c.Status.Code == rep.Paused || c.Status.Code == rep.OnLeave:
+	case c.Status.Absent():
 		return obstacle{code: c.Status.Code, words: c.Status.Words()}
 	case !c.TakesOffers():
 		return obstacle{code: rep.NotPresent, words: presenceReason(c.Rep)}

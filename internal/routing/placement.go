@@ -262,12 +262,14 @@ func (w *World) offersTo(in *Pool, p *Person) Verdict {
 	return why
 }
 
-// callsUpon is offersTo for the last resort and the manager, whose working hours and limits do not count.
+// callsUpon is offersTo for the last resort and the manager, whose working hours, holidays and limits do not count.
 func (w *World) callsUpon(_ *Pool, p *Person) Verdict {
 	var o obstacle
 	switch {
 	case !p.Active:
 		o = obstacle{code: rep.Deactivated, words: "not active"}
+	case p.Status.Absent():
+		o = obstacle{code: p.Status.Code, words: p.Status.Words()}
 	case !p.TakesFromPool():
 		o = obstacle{code: rep.NotPresent, words: "presence is " + string(p.Presence)}
 	case !p.Reachable(w.Now):

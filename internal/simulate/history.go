@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"leadline/internal/playbook"
@@ -27,20 +28,27 @@ type Backtest struct {
 // have been otherwise. People are as they were at each decision; turns likewise where the draft asks the same pools, and as
 // the draft itself would have given them elsewhere. Somebody whom no decision had looked at yet counts as available in their hours. progress
 // is called now and then with how many leads of how many are done; the context cancels.
-func History(ctx context.Context, db *postgres.DB, tables Tables, draft *playbook.Config, within time.Duration, progress func(done, of int)) (Backtest, error) {
+func History(ctx context.Context, db *postgres.DB, draft *playbook.Config, within time.Duration, progress func(done, of int)) (Backtest, error) {
 	sum := Backtest{Moves: map[string]int{}}
 	table, err := Compiled(draft, 0)
 	if err != nil {
 		return sum, err
 	}
-	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}}
+	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}, unseen: map[string]bool{}}
 	all, err := rep.NewStore(db.Gorm).All(ctx)
 	if err != nil {
 		return sum, err
 	}
+	var now time.Time
+	if err := db.Console.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return sum, fmt.Errorf("ask the database for its time: %w", err)
+	}
+	if past.roster, err = playbook.RosterOf(ctx, rep.NewStore(db.Gorm), draft, now); err != nil {
+		return sum, err
+	}
 	for _, r := range all {
 		r.Presence, r.PresenceBy, r.PresenceReason = rep.Available, rep.ByAPI, ""
-		past.people[r.Email] = &routing.Person{Rep: r}
+		past.people[r.Email], past.unseen[r.Email] = &routing.Person{Rep: r}, true
 	}
 	err = eachFirst(ctx, db, within, func(s stored, r *routing.Record, done, of int) error {
 		if done%1000 == 0 {
@@ -50,11 +58,7 @@ func History(ctx context.Context, db *postgres.DB, tables Tables, draft *playboo
 			sum.Left++
 			return nil
 		}
-		was, _, err := tables(ctx, r.Under)
-		if err != nil {
-			return fmt.Errorf("compare with history: %w", err)
-		}
-		past.learn(was, r)
+		past.learn(r)
 		sum.add(r, past.place(r))
 		return nil
 	})
@@ -64,54 +68,53 @@ func History(ctx context.Context, db *postgres.DB, tables Tables, draft *playboo
 // past is the world as it goes by.
 type past struct {
 	table  *routing.Table
+	roster *rep.Roster
 	people map[string]*routing.Person
-	turns  map[string]map[string]routing.Turn // by pool and member
+	unseen map[string]bool                    // people whom no decision has looked at yet
+	turns  map[string]map[string]routing.Turn // by TurnsKey of a pool, then member
 }
 
 // learn takes over what a decision knew of people and turns.
-func (p *past) learn(was *routing.Table, r *routing.Record) {
+func (p *past) learn(r *routing.Record) {
 	for email, who := range r.World.People {
 		p.people[email] = who
+		delete(p.unseen, email)
 	}
-	for slug, turns := range r.World.Turns {
-		if pool := was.Pool(slug); pool != nil {
-			p.keep(pool, turns)
-		}
+	for key, turns := range r.World.Turns {
+		p.keep(key, turns)
 	}
 }
 
-func (p *past) keep(pool *routing.Pool, turns []routing.Turn) {
-	line := p.turns[pool.Slug]
-	if line == nil {
-		line = map[string]routing.Turn{}
-		p.turns[pool.Slug] = line
+func (p *past) keep(key string, turns map[string]routing.Turn) {
+	if p.turns[key] == nil {
+		p.turns[key] = map[string]routing.Turn{}
 	}
-	for i, turn := range turns {
-		if i < len(pool.Members) {
-			line[pool.Members[i].Rep] = turn
-		}
-	}
+	maps.Copy(p.turns[key], turns)
 }
 
 // place gives a lead of the past its place under the draft.
 func (p *past) place(r *routing.Record) routing.Outcome {
 	c := routing.Case{Facts: r.Facts, New: true}
 	bare := routing.Place(p.table, &routing.World{Now: r.World.Now}, c) // only to learn which pools it is about
-	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string][]routing.Turn{}}
+	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}}
 	chain := p.table.Chain(p.table.Pool(bare.Home))
 	w.Take(p.people, bare.Decision.Rep)
 	for _, pool := range chain {
 		w.Take(p.people, pool.LastResort)
-		line := make([]routing.Turn, len(pool.Members))
-		for i, m := range pool.Members {
+		w.Take(p.people, pool.Offer.Manager)
+		for _, m := range pool.Members {
 			w.Take(p.people, m.Rep)
-			line[i] = p.turns[pool.Slug][m.Rep]
 		}
-		w.Turns[pool.Slug] = line
+		w.Turns[pool.TurnsKey()] = maps.Clone(p.turns[pool.TurnsKey()])
+	}
+	for email, who := range w.People {
+		if p.unseen[email] {
+			who.Status = p.roster.At(who.Rep, w.Now)
+		}
 	}
 	out := routing.Place(p.table, w, c)
 	for _, pool := range chain {
-		p.keep(pool, w.Turns[pool.Slug])
+		p.keep(pool.TurnsKey(), w.Turns[pool.TurnsKey()])
 	}
 	return out
 }

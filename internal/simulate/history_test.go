@@ -115,7 +115,7 @@ func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 			t.Fatalf("%s is not there", from)
 		}
 		began, calls := time.Now(), 0
-		sum, err := simulate.History(t.Context(), db, simulate.Published(db), parsed(t, text), 2*time.Hour, func(_, of int) {
+		sum, err := simulate.History(t.Context(), db, parsed(t, text), 2*time.Hour, func(_, of int) {
 			if calls++; of != n {
 				t.Errorf("progress speaks of %d leads", of)
 			}
@@ -146,7 +146,7 @@ func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 		t.Errorf("slower: %+v, want most of %d", closed, about["DE"])
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := simulate.History(ctx, db, simulate.Published(db), parsed(t, sales()), 2*time.Hour, func(int, int) { cancel() })
+	_, err := simulate.History(ctx, db, parsed(t, sales()), 2*time.Hour, func(int, int) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
