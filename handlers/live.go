@@ -117,7 +117,7 @@ type socket struct {
 	shown    picture
 	seq      int64
 	frames   int
-	mine     []seen // the offers of the newest frame
+	mine     []seen              // the offers of the newest frame
 	unpaint  map[int][]time.Time // accepted_at of leads first shown by a frame that was not acknowledged yet
 	lastSent time.Time
 	next     time.Time
