@@ -77,6 +77,7 @@ type apiLeadPage struct {
 	Context    lead.Context      `json:"context"`
 	Decision   *apiDecision      `json:"decision"`
 	Deliveries []apiDelivery     `json:"deliveries"`
+	Offers     []apiOffer        `json:"offers"`
 	Timeline   []apiEvent        `json:"timeline"`
 	Clocks     apiClocks         `json:"clocks"`
 }
@@ -106,6 +107,21 @@ type apiDelivery struct {
 	ConfirmedAt *string      `json:"confirmed_at"`
 }
 
+// apiOffer is one step on the lead's ladder.
+type apiOffer struct {
+	Attempt   int     `json:"attempt"`
+	Rung      string  `json:"rung"`
+	Pool      string  `json:"pool"`
+	Rep       *string `json:"rep"` // e-mail address; null: to the whole pool
+	State     string  `json:"state"`
+	Cause     string  `json:"cause"`
+	Declined  string  `json:"declined,omitempty"` // the code with which it was passed
+	OfferedAt string  `json:"offered_at"`
+	Deadline  *string `json:"deadline"`
+	ShownAt   *string `json:"shown_at"` // when the rep's console confirmed that it is on the screen
+	EndedAt   *string `json:"ended_at"`
+}
+
 type apiEvent struct {
 	At      string          `json:"at"`
 	Kind    lead.EventKind  `json:"kind"`
@@ -118,6 +134,7 @@ type apiEvent struct {
 // apiClocks are seconds from the moment the lead was stored; null where it has not come to that.
 type apiClocks struct {
 	Offered    *float64 `json:"submit_to_offer_seconds"`
+	Shown      *float64 `json:"submit_to_screen_seconds"` // a console of somebody asked by name has confirmed it
 	Claimed    *float64 `json:"submit_to_claim_seconds"`
 	FirstTouch *float64 `json:"submit_to_first_touch_seconds"`
 	Confirmed  *float64 `json:"submit_to_crm_seconds"` // the slowest CRM, once all have confirmed
@@ -194,6 +211,24 @@ func (a *API) history(ctx context.Context, scope lead.Scope, page *apiLeadPage, 
 		}
 	}
 	page.Clocks = clocks(l, events, deliveries)
+	offers, err := a.dispatch.Offers(ctx, l.ID)
+	if err != nil {
+		return err
+	}
+	page.Offers = make([]apiOffer, len(offers))
+	for i, o := range offers {
+		page.Offers[i] = apiOffer{
+			Attempt: o.Attempt, Rung: string(o.Rung), Pool: o.Pool, State: o.State, Cause: o.Cause, Declined: string(o.Declined),
+			OfferedAt: stamp(o.OfferedAt), Deadline: stampOf(o.Deadline), ShownAt: stampOf(o.ShownAt), EndedAt: stampOf(o.EndedAt),
+		}
+		if r, ok := people[o.Rep]; ok {
+			page.Offers[i].Rep = &r.Email
+		}
+		if o.ShownAt != nil && page.Clocks.Shown == nil {
+			seconds := o.ShownAt.Sub(l.AcceptedAt).Seconds()
+			page.Clocks.Shown = &seconds
+		}
+	}
 	return nil
 }
 

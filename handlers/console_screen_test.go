@@ -61,7 +61,7 @@ func TestConsole_AConsoleThatPollsIsNotWaitedFor(t *testing.T) {
 	if a := mia.get("/live/delta"); a.status != http.StatusOK {
 		t.Fatalf("poll: %d", a.status)
 	}
-	o.eventually("mia to be reachable", func() bool { return o.count(`SELECT count(*) FROM rep WHERE polled_at IS NOT NULL`) == 1 })
+	o.eventually("mia to be reachable", func() bool { return o.count(`SELECT count(*) FROM console_poll`) == 1 })
 	id := o.submit("AT", "Anna")
 	o.eventually("the offer", func() bool { return o.offers(id) == "mia first open unseen" })
 	if n := o.count(`SELECT count(*) FROM offer WHERE screen_by IS NOT NULL`); n != 0 {

@@ -322,7 +322,7 @@ func (p *person) dial(query, origin string) (*websocket.Conn, *http.Response, er
 	if origin != "" {
 		header.Set("Origin", origin)
 	}
-	return websocket.DefaultDialer.DialContext(p.t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/live/socket?view=console"+query, header)
+	return websocket.DefaultDialer.DialContext(p.t.Context(), strings.Replace(p.url, "http", "ws", 1)+"/live/socket?view=console&names=1"+query, header)
 }
 
 // until reads frames up to the first that satisfies a condition, acknowledging each, and gives it.

@@ -41,6 +41,7 @@ type caller struct {
 	all   bool // may watch every pool
 	since int64
 	lists bool // the page shows the lists
+	names bool // the page says which offers it shows; pages of the release before only that they painted a frame
 }
 
 // Socket upgrades to the live stream: GET /live/socket. The exact origin was compared before; it is compared once more here,
@@ -55,7 +56,7 @@ func (h *Console) Socket(c *fiber.Ctx) error {
 	}
 	since, _ := strconv.ParseInt(c.Query("since"), 10, 64)
 	c.Locals("caller", caller{
-		who: WhoOf(c), all: GrantOf(c).Leads.All, since: since, lists: c.Query("view") == "console",
+		who: WhoOf(c), all: GrantOf(c).Leads.All, since: since, lists: c.Query("view") == "console", names: c.Query("names") == "1",
 	})
 	return websocket.New(h.serve, websocket.Config{
 		Origins:         []string{origin}, // exact, and never empty: an empty list lets everybody in
@@ -100,7 +101,8 @@ func (h *Console) recovered(*websocket.Conn) {
 	}
 }
 
-// socket is the state of one connection. The reading side touches sub, painted, repID and confirmed alone.
+// socket is the state of one connection. The reading side touches sub, painted, repID and confirmed
+// alone; of pages that name nothing it is the writing side that touches confirmed.
 type socket struct {
 	caller
 	h       *Console
@@ -115,6 +117,7 @@ type socket struct {
 	shown    picture
 	seq      int64
 	frames   int
+	mine     []seen              // the offers of the newest frame
 	unpaint  map[int][]time.Time // accepted_at of leads first shown by a frame that was not acknowledged yet
 	lastSent time.Time
 	next     time.Time
@@ -161,7 +164,9 @@ func (w *socket) read() {
 			Shown []seen `json:"shown"`
 		}
 		if json.Unmarshal(body, &m) == nil && m.Ack > 0 {
-			w.confirm(m.Shown)
+			if w.names {
+				w.confirm(m.Shown)
+			}
 			select {
 			case w.painted <- m.Ack:
 			default: // measuring may miss some, never hold anything up
@@ -209,6 +214,9 @@ func (w *socket) write(ctx context.Context) {
 			return
 		case n := <-w.painted:
 			w.measure(n)
+			if !w.names {
+				w.confirm(w.mine)
+			}
 		case <-w.sub.Changed():
 			urgent := w.sub.Urgent()
 			if wait := poolEvery - w.h.now().Sub(w.lastSent); !urgent && wait > 0 {
@@ -323,7 +331,7 @@ func contains(cards []shownCard, id string) bool {
 
 func (w *socket) send(f frame) error {
 	w.frames++
-	f.N = w.frames
+	f.N, w.mine = w.frames, f.Mine
 	if !w.lists {
 		f.Ops = withoutLists(f.Ops)
 	}

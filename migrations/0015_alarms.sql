@@ -16,11 +16,15 @@ CREATE UNIQUE INDEX alarm_open ON alarm (kind, coalesce(lead_id, '00000000-0000-
 CREATE INDEX alarm_lead ON alarm (lead_id) WHERE lead_id IS NOT NULL;
 CREATE INDEX alarm_opened ON alarm (opened_at, id);
 
--- A console behind something that blocks sockets asks every few seconds. It cannot confirm what it shows within one.
-ALTER TABLE rep ADD COLUMN polled_at timestamptz;
+-- A console behind something that blocks sockets asks every few seconds. It cannot confirm what it shows within one. (No column of rep:
+-- the release before reads whole rows of reps by prepared statements, which a new column breaks.)
+CREATE TABLE console_poll (
+    rep_id uuid PRIMARY KEY,
+    at     timestamptz NOT NULL
+) WITH (fillfactor = 50);
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_reporting') THEN
-        GRANT SELECT ON alarm TO leadline_reporting;
+        GRANT SELECT ON alarm, console_poll TO leadline_reporting;
     END IF;
 END $$;

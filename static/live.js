@@ -44,7 +44,7 @@
     if (ended || (socket && socket.readyState < 2)) return;
     const back = wasLive || tries > 0 ? `&since=${seq}` : "";
     try {
-      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live/socket?view=${body.dataset.live}${back}`);
+      socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live/socket?view=${body.dataset.live}&names=1${back}`);
     } catch { return lost(); }
     const mine = socket;
     mine.onmessage = (e) => { if (mine === socket) arrived(JSON.parse(e.data), true); };

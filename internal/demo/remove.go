@@ -63,6 +63,7 @@ var removeSteps = []struct{ what, sql string }{
 			presence_reason = 'The demo data was removed.', presence_at = clock_timestamp(), updated_at = clock_timestamp()
 		WHERE demo AND (EXISTS (SELECT FROM lead l WHERE l.rep_id = rep.id) OR EXISTS (SELECT FROM offer o WHERE o.rep_id = rep.id)
 		   OR EXISTS (SELECT FROM decision d WHERE d.rep_id = rep.id) OR EXISTS (SELECT FROM event e WHERE e.rep_id = rep.id))`},
+	{"delete polls of consoles", `DELETE FROM console_poll WHERE rep_id IN (SELECT id FROM rep WHERE demo)`},
 	{"delete reps", `DELETE FROM rep WHERE demo`},
 	{"take deleted reps out of pools", `UPDATE pool_state SET (members, credits, last_at, seen_at, missed, next_at) = (
 			SELECT coalesce(array_agg(m.id ORDER BY m.n), '{}'), coalesce(array_agg(m.credit ORDER BY m.n), '{}'), coalesce(array_agg(m.at ORDER BY m.n), '{}'),

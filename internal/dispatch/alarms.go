@@ -17,7 +17,7 @@ import (
 )
 
 // closeOwnedSQL closes alarms of a lead that somebody has taken.
-const closeOwnedSQL = `UPDATE alarm SET closed_at = clock_timestamp() WHERE lead_id = $1 AND closed_at IS NULL`
+const closeOwnedSQL = `UPDATE alarm SET closed_at = clock_timestamp() WHERE lead_id = $1 AND closed_at IS NULL RETURNING kind`
 
 const openSQL = `
 WITH opened AS (

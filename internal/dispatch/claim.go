@@ -204,7 +204,11 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 	batch.Queue(`UPDATE lead SET stage = 'claimed', rep_id = $2, claimed_at = clock_timestamp(), revision = revision + 1
 		WHERE id = $1 RETURNING claimed_at`, r.LeadID, r.RepID).QueryRow(func(row pgx.Row) error { return row.Scan(at) })
 	batch.Queue(`UPDATE offer SET state = 'accepted', screen_by = NULL, ended_at = clock_timestamp() WHERE lead_id = $1 AND state = 'open'`, r.LeadID)
-	batch.Queue(closeOwnedSQL, r.LeadID)
+	var over []string // kinds of alarms
+	batch.Queue(closeOwnedSQL, r.LeadID).Query(func(rows pgx.Rows) (err error) {
+		over, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
 	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)
@@ -221,6 +225,11 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 	}
 	if err := rows.add(r.LeadID, lead.EventClaimed, c.pool, &r.RepID, c.attempt, map[string]any{"by": r.By}); err != nil {
 		return effects{}, err
+	}
+	for _, kind := range over {
+		if err := rows.add(r.LeadID, lead.EventAlarm, c.pool, nil, 0, map[string]any{"kind": kind, "state": "closed"}); err != nil {
+			return effects{}, err
+		}
 	}
 	return effects{events: true, claimed: claimed}, rows.append(ctx, tx)
 }

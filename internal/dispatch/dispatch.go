@@ -5,10 +5,10 @@
 // through the same code. The tables are the truth: deadlines are compared with the database's clock, and what this process
 // keeps in memory (a timer, a counter of waiting leads) only makes it faster.
 //
-// Lock order, everywhere: lead rows by id, pool_state rows by slug, rep rows by id, deliveries, and the event stream last.
+// Lock order, everywhere: lead rows by id, pool_state rows by slug, rep rows by id, deliveries, alarms, and the event stream last.
 //
 // It assumes a migrated database and a node that shows by its advisory lock that this process lives. main owns Run; intake calls
-// Wake and Waiting; handlers call Claim, Pass, Outcome and PresenceChanged.
+// Wake and Waiting; handlers call Claim, Pass, Outcome, Shown, Alarms and PresenceChanged.
 package dispatch
 
 import (

@@ -84,6 +84,9 @@ func TestLadder_GoesToItsEndAfterTheAttemptsThenAlarmsAndOffersForEver(t *testin
 	if n := ask[int](d, `SELECT count(*) FROM alarm WHERE closed_at IS NULL`); n != 0 {
 		t.Error("the alarm is open although somebody took the lead")
 	}
+	if told := ask[string](d, `SELECT string_agg(data->>'state', ' ' ORDER BY seq) FROM event WHERE kind = 'alarm'`); told != "opened closed" {
+		t.Errorf("the lead's story says of its alarm: %s", told)
+	}
 	d.sound()
 }
 

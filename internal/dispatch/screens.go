@@ -89,7 +89,8 @@ func (s *Service) writeShown(ctx context.Context) error {
 
 // Polled notes reps whose consoles ask every few seconds instead of being told, so that no screen is waited for.
 func (s *Service) Polled(ctx context.Context, reps []uuid.UUID) error {
-	if _, err := s.DB.Console.Exec(ctx, `UPDATE rep SET polled_at = clock_timestamp() WHERE id IN (SELECT id FROM rep WHERE id = ANY($1) ORDER BY id FOR UPDATE)`, reps); err != nil {
+	if _, err := s.DB.Console.Exec(ctx, `INSERT INTO console_poll (rep_id, at) SELECT id, clock_timestamp() FROM unnest($1::uuid[]) AS t(id) ORDER BY id
+		ON CONFLICT (rep_id) DO UPDATE SET at = excluded.at`, reps); err != nil {
 		return fmt.Errorf("note reps whose consoles poll: %w", err)
 	}
 	return nil

@@ -28,7 +28,7 @@ WITH moved AS (
 )
 INSERT INTO offer (lead_id, attempt, kind, rung, pool, rep_id, cause, deadline, screen_by)
 SELECT o.id, o.attempt, o.kind, o.rung, o.pool, o.rep_id, o.cause, o.deadline,
-    CASE WHEN o.screen_by IS NULL OR EXISTS (SELECT FROM rep r WHERE r.id = o.rep_id AND r.polled_at > clock_timestamp() - $20::interval)
+    CASE WHEN o.screen_by IS NULL OR EXISTS (SELECT FROM console_poll c WHERE c.rep_id = o.rep_id AND c.at > clock_timestamp() - $20::interval)
         THEN NULL ELSE o.screen_by END
 FROM unnest($11::uuid[], $12::integer[], $13::text[], $14::text[], $15::text[], $16::uuid[], $17::text[], $18::timestamptz[], $19::timestamptz[])
     AS o(id, attempt, kind, rung, pool, rep_id, cause, deadline, screen_by)`

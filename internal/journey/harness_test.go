@@ -283,6 +283,9 @@ type leadState struct {
 	Rep      *struct {
 		Email string `json:"email"`
 	} `json:"rep"`
+	Offers []struct {
+		ShownAt *string `json:"shown_at"`
+	} `json:"offers"`
 	Deliveries []struct {
 		State string `json:"state"`
 		URL   string `json:"url"`

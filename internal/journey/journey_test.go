@@ -26,7 +26,7 @@ pools:
   - slug: dach
     strategy: weighted
     members: [{rep: mia@example.com}, {rep: ben@example.com}]
-    offer: {exclusive: 60s, pool: 60s}
+    offer: {exclusive: 60s, pool: 60s, screen: 10s}
     last_resort: mia@example.com
   - slug: open
     strategy: pull
@@ -69,6 +69,10 @@ func TestJourney_FormToConsoleToClaimToCRM(t *testing.T) {
 	visitor.seesText("finding the right person")
 
 	rep.do(chromedp.WaitVisible(testid("offer-card")))
+	w.eventually("the browser to confirm that it shows the offer", func() bool {
+		offers := w.lead(w.leadIDs()[0]).Offers
+		return len(offers) == 1 && offers[0].ShownAt != nil
+	})
 	if text := rep.pageText(); strings.Contains(text, "Kovacs") || strings.Contains(text, "123456") || strings.Contains(text, "anna@") {
 		t.Errorf("contact details are visible before the claim:\n%s", text)
 	}

@@ -167,6 +167,9 @@ func (c *Config) namedReps() []namedRep {
 		if p.LastResort != "" {
 			all = append(all, namedRep{p.LastResort, what, fmt.Sprintf("pools[%d].last_resort", i)})
 		}
+		if p.Offer.Manager != "" {
+			all = append(all, namedRep{p.Offer.Manager, what, fmt.Sprintf("pools[%d].offer.manager", i)})
+		}
 	}
 	for i, r := range c.Rules {
 		if r.Then.Rep != "" {
