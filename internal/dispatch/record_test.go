@@ -79,7 +79,10 @@ func (d *desk) lose(p *process) {
 	for _, country := range countries {
 		d.submitFrom(p, 6, country)
 	}
+	d.exec(`UPDATE lead SET stage = 'contacted' WHERE stage = 'claimed'`) // nobody is at a limit any more
 	d.eventually("some offers", func() bool {
+		d.exec(everybodyBack) // offers of the former version, which end soon, still set people away
+		p.PresenceChanged()
 		return ask[int](d, `SELECT count(DISTINCT rep_id) FROM offer WHERE state = 'open' AND deadline > clock_timestamp() + interval '1 minute'`) >= 4
 	})
 	d.answer(p, rand.New(rand.NewPCG(1, 1)), 10)
