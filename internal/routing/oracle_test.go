@@ -59,7 +59,9 @@ func (o oracle) specific(w routing.Condition, f routing.Facts) []int {
 	is := func(fact string) func(string) int {
 		return func(value string) int { return yes(fact != "" && strings.EqualFold(value, fact)) }
 	}
-	below := func(domain string) int { return yes(f.EmailDomain == domain || strings.HasSuffix(f.EmailDomain, "."+domain)) }
+	below := func(domain string) int {
+		return yes(f.EmailDomain == domain || strings.HasSuffix(f.EmailDomain, "."+domain))
+	}
 	add(w.DomainList, func(slug string) int {
 		list := partners[slices.IndexFunc(partners, func(l routing.List) bool { return l.Slug == slug })]
 		return yes(slices.ContainsFunc(list.Domains, func(d string) bool { return below(d) == 1 }))
@@ -171,7 +173,9 @@ func TestDecide_AgreesWithTheOracle(t *testing.T) {
 
 // canTie looks for a lead that two rules match equally strongly.
 func (o oracle) canTie(r random, a, b string) bool {
-	rule := func(name string) routing.Rule { return o.rules[slices.IndexFunc(o.rules, func(x routing.Rule) bool { return x.Name == name })] }
+	rule := func(name string) routing.Rule {
+		return o.rules[slices.IndexFunc(o.rules, func(x routing.Rule) bool { return x.Name == name })]
+	}
 	x, y := rule(a), rule(b)
 	for range 200_000 {
 		f, now := r.facts(), start.Add(time.Duration(r.IntN(8)-3)*time.Hour)
