@@ -165,9 +165,9 @@ func TestDecline_GivesTheTurnBackWhenTheReasonIsNotTheReps(t *testing.T) {
 	for _, d := range routing.Declines {
 		f := onFloor(t, members("first", routing.OfferTerms{}, "ann", "bob"))
 		f.place()
-		before := f.world.Turns["first"][0].Credit
+		before := f.world.Turns["first"]["ann"].Credit
 		back := d.ReturnsTurn() && f.world.ReturnTurn(f.table.Pool("first"), "ann")
-		if gained := f.world.Turns["first"][0].Credit - before; back != (gained == 1) || !back && gained != 0 {
+		if gained := f.world.Turns["first"]["ann"].Credit - before; back != (gained == 1) || !back && gained != 0 {
 			t.Errorf("%s: the turn came back: %v, credit changed by %v", d, back, gained)
 		}
 	}
