@@ -135,9 +135,10 @@ func (w *world) addPools(ctx context.Context, db session, v *involved) error {
 	return db.SendBatch(ctx, again).Close()
 }
 
-const repsSQL = `SELECT r.id, r.email, r.name, r.team, r.timezone, r.hours, r.starts_on, r.ends_on, r.calendars, r.tags, r.active, r.presence, r.presence_by,
+const repsSQL = `SELECT r.id, r.email, r.name, r.team, r.timezone, r.hours, coalesce(t.starts_on, ''), coalesce(t.ends_on, ''),
+	coalesce(t.calendars, ''), coalesce(t.tags, ''), r.active, r.presence, r.presence_by,
 	r.presence_reason, r.presence_at, r.reachable_at, r.missed
-FROM rep r WHERE r.email = ANY($1)`
+FROM rep r LEFT JOIN rep_terms t ON t.rep_id = r.id WHERE r.email = ANY($1)`
 
 // readReps queues what reads the clock, everybody involved, and what they have in hand. After lockPools, what others allocated before us in the same pools
 // is seen.

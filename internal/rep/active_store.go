@@ -46,7 +46,8 @@ func recordActive(ctx context.Context, tx *gorm.DB, id uuid.UUID, active bool) e
 // what time it is for the database.
 func (s *Store) Fingerprint(ctx context.Context) (state string, now time.Time, err error) {
 	const query = `SELECT md5(concat(
-		(SELECT string_agg(concat_ws('|', id, timezone, hours, starts_on, ends_on, calendars, active), ',' ORDER BY id) FROM rep), ';',
+		(SELECT string_agg(concat_ws('|', id, timezone, hours, active), ',' ORDER BY id) FROM rep), ';',
+		(SELECT string_agg(concat_ws('|', rep_id, xmin), ',' ORDER BY rep_id) FROM rep_terms), ';',
 		(SELECT string_agg(concat_ws('|', id, xmin), ',' ORDER BY id) FROM absence))), clock_timestamp()`
 	if err := s.db.WithContext(ctx).Raw(query).Row().Scan(&state, &now); err != nil {
 		return "", now, fmt.Errorf("ask for changed people: %w", err)

@@ -2,7 +2,6 @@ package rep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,7 +20,15 @@ type Store struct {
 // NewStore makes a store on a database or, to take part in it, on a transaction.
 func NewStore(db *gorm.DB) *Store { return &Store{db: db} }
 
-// row is the rep table.
+// columns are those of a rep, each by its name: a statement that asked for whatever there is would break on servers that run on while a
+// later release adds to the tables.
+const columns = `r.id, r.email, r.name, r.team, r.phone, r.timezone, r.hours, coalesce(t.starts_on, '') AS starts_on, coalesce(t.ends_on, '') AS ends_on,
+	coalesce(t.calendars, '') AS calendars, coalesce(t.tags, '') AS tags, r.active, r.presence, r.presence_by, r.presence_reason, r.presence_at,
+	r.reachable_at, r.missed, r.demo`
+
+const selectReps = `SELECT ` + columns + ` FROM rep r LEFT JOIN rep_terms t ON t.rep_id = r.id`
+
+// row is what columns give.
 type row struct {
 	ID             uuid.UUID `gorm:"primaryKey"`
 	Email          string
@@ -44,29 +51,25 @@ type row struct {
 	Demo           bool
 }
 
-// TableName tells GORM where rows live.
-func (row) TableName() string { return "rep" }
-
 // ByEmail finds a rep by e-mail address, in any case. A missing rep is a NotFound fault.
 func (s *Store) ByEmail(ctx context.Context, email string) (Rep, error) {
-	return s.one(ctx, "email = ?", strings.ToLower(strings.TrimSpace(email)))
+	return s.one(ctx, "r.email = ?", strings.ToLower(strings.TrimSpace(email)))
 }
 
 // ByID finds a rep. A missing rep is a NotFound fault.
 func (s *Store) ByID(ctx context.Context, id uuid.UUID) (Rep, error) {
-	return s.one(ctx, "id = ?", id)
+	return s.one(ctx, "r.id = ?", id)
 }
 
 func (s *Store) one(ctx context.Context, where string, arg any) (Rep, error) {
-	var found row
-	err := s.db.WithContext(ctx).Where(where, arg).Take(&found).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return Rep{}, missing()
-	}
-	if err != nil {
+	var found []row
+	if err := s.db.WithContext(ctx).Raw(selectReps+" WHERE "+where, arg).Scan(&found).Error; err != nil {
 		return Rep{}, fmt.Errorf("find rep: %w", err)
 	}
-	return Rep(found), nil
+	if len(found) == 0 {
+		return Rep{}, missing()
+	}
+	return Rep(found[0]), nil
 }
 
 func missing() error { return fault.New(fault.NotFound, "There is no such rep.") }
@@ -74,7 +77,7 @@ func missing() error { return fault.New(fault.NotFound, "There is no such rep.")
 // All gives every rep, deactivated ones included, by e-mail address.
 func (s *Store) All(ctx context.Context) ([]Rep, error) {
 	var rows []row
-	if err := s.db.WithContext(ctx).Order(`email COLLATE "C"`).Find(&rows).Error; err != nil {
+	if err := s.db.WithContext(ctx).Raw(selectReps + ` ORDER BY r.email COLLATE "C"`).Scan(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list reps: %w", err)
 	}
 	reps := make([]Rep, len(rows))
@@ -99,23 +102,26 @@ func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
 			Was, Active *bool
 		}
 		err := s.db.WithContext(ctx).Raw(`
-			INSERT INTO rep AS old (id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags, active, demo)
+			INSERT INTO rep AS old (id, email, name, team, phone, timezone, hours, active, demo)
 			SELECT v.*, ? AND NOT EXISTS (SELECT FROM account a WHERE a.email = v.email AND a.disabled_at IS NOT NULL), ?
-			FROM (VALUES (?::uuid, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS v(id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags)
+			FROM (VALUES (?::uuid, ?, ?, ?, ?, ?, ?)) AS v(id, email, name, team, phone, timezone, hours)
 			ON CONFLICT (email) DO UPDATE SET name = excluded.name, team = excluded.team, phone = excluded.phone,
-				timezone = excluded.timezone, hours = excluded.hours, starts_on = excluded.starts_on, ends_on = excluded.ends_on,
-				calendars = excluded.calendars, tags = excluded.tags, active = excluded.active,
+				timezone = excluded.timezone, hours = excluded.hours, active = excluded.active,
 				demo = old.demo AND excluded.demo, updated_at = clock_timestamp()
-			WHERE (old.name, old.team, old.phone, old.timezone, old.hours, old.starts_on, old.ends_on, old.calendars, old.tags, old.active, old.demo)
-				IS DISTINCT FROM (excluded.name, excluded.team, excluded.phone, excluded.timezone, excluded.hours, excluded.starts_on, excluded.ends_on,
-				excluded.calendars, excluded.tags, excluded.active, old.demo AND excluded.demo)
+			WHERE (old.name, old.team, old.phone, old.timezone, old.hours, old.active, old.demo)
+				IS DISTINCT FROM (excluded.name, excluded.team, excluded.phone, excluded.timezone, excluded.hours, excluded.active, old.demo AND excluded.demo)
 			RETURNING old.id, (SELECT before.active FROM rep before WHERE before.id = old.id) AS was, old.active`, // as the statement found it
-			r.Active, r.Demo,
-			r.ID, strings.ToLower(r.Email), r.Name, r.Team, r.Phone, r.Timezone, r.Hours, r.StartsOn, r.EndsOn, r.Calendars, r.Tags).Scan(&done).Error
+			r.Active, r.Demo, r.ID, strings.ToLower(r.Email), r.Name, r.Team, r.Phone, r.Timezone, r.Hours).Scan(&done).Error
 		if err != nil {
 			return changed, fmt.Errorf("store rep: %w", err)
 		}
-		changed += len(done)
+		terms, err := s.upsertTerms(ctx, r)
+		if err != nil {
+			return changed, err
+		}
+		if len(done) > 0 || terms {
+			changed++
+		}
 		for _, d := range done {
 			if d.Was == nil || *d.Was == *d.Active {
 				continue
@@ -126,6 +132,21 @@ func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
 		}
 	}
 	return changed, nil
+}
+
+// upsertTerms stores dates, calendars and tags, and tells whether anything changed. Most people have none, and no row.
+func (s *Store) upsertTerms(ctx context.Context, r Rep) (changed bool, err error) {
+	done := s.db.WithContext(ctx).Exec(`
+		INSERT INTO rep_terms AS old (rep_id, starts_on, ends_on, calendars, tags)
+		SELECT r.id, v.* FROM (VALUES (?, ?, ?, ?)) AS v(starts_on, ends_on, calendars, tags) JOIN rep r ON r.email = ?
+		WHERE concat(v.starts_on, v.ends_on, v.calendars, v.tags) <> '' OR EXISTS (SELECT FROM rep_terms t WHERE t.rep_id = r.id)
+		ON CONFLICT (rep_id) DO UPDATE SET starts_on = excluded.starts_on, ends_on = excluded.ends_on, calendars = excluded.calendars, tags = excluded.tags
+		WHERE (old.starts_on, old.ends_on, old.calendars, old.tags) IS DISTINCT FROM (excluded.starts_on, excluded.ends_on, excluded.calendars, excluded.tags)`,
+		r.StartsOn, r.EndsOn, r.Calendars, r.Tags, strings.ToLower(r.Email))
+	if done.Error != nil {
+		return false, fmt.Errorf("store the terms of a rep: %w", done.Error)
+	}
+	return done.RowsAffected > 0, nil
 }
 
 // SetPresence changes whether offers may come to a rep, says why in words for the rep, and forgets missed offers when a person
@@ -141,12 +162,14 @@ func (s *Store) SetPresence(ctx context.Context, email string, presence Presence
 	}
 	var rows []row
 	err := s.db.WithContext(ctx).Raw(`
-		UPDATE rep SET presence = ?, presence_by = ?, presence_reason = ?, presence_at = clock_timestamp(), updated_at = clock_timestamp(),
-			missed = CASE WHEN ? THEN missed ELSE 0 END,
-			reachable_at = CASE WHEN ? THEN clock_timestamp() ELSE reachable_at END
-		WHERE email = ?
-		RETURNING id, email, name, team, phone, timezone, hours, starts_on, ends_on, calendars, tags, active, presence, presence_by, presence_reason, presence_at,
-			reachable_at, missed, demo`,
+		WITH r AS (
+			UPDATE rep SET presence = ?, presence_by = ?, presence_reason = ?, presence_at = clock_timestamp(), updated_at = clock_timestamp(),
+				missed = CASE WHEN ? THEN missed ELSE 0 END,
+				reachable_at = CASE WHEN ? THEN clock_timestamp() ELSE reachable_at END
+			WHERE email = ?
+			RETURNING id, email, name, team, phone, timezone, hours, active, presence, presence_by, presence_reason, presence_at, reachable_at, missed, demo
+		)
+		SELECT `+columns+` FROM r LEFT JOIN rep_terms t ON t.rep_id = r.id`,
 		presence, by, reason, by == BySystem, by == ByConsole, strings.ToLower(strings.TrimSpace(email))).Scan(&rows).Error
 	if err != nil {
 		return Rep{}, fmt.Errorf("set presence: %w", err)
