@@ -28,8 +28,9 @@ type Kind string
 
 // The kinds.
 const (
-	BadLead Kind = "bad_lead" // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
-	Manual  Kind = "manual"   // a manager's adjustment, with a reason
+	BadLead  Kind = "bad_lead" // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
+	Declined Kind = "declined" // the rep passed it for a reason that is not theirs
+	Manual   Kind = "manual"   // a manager's adjustment, with a reason
 )
 
 // Bound is how far from the mean of a pool's members a credit can be, in turns. The allocator of package routing keeps the same.
@@ -49,6 +50,21 @@ type Entry struct {
 	Amount float64 // turns, as they were added: what would have gone beyond Bound is not in it
 	Reason string
 	At     time.Time // only when read
+}
+
+// QueueReturned queues the rows of turns that reps got back because the lead was not theirs to take. Their credits were changed in the same
+// transaction. keys are those of pool_state; the slices are parallel.
+func QueueReturned(send *pgx.Batch, keys []string, reps, leads []uuid.UUID, reasons []string) {
+	if len(keys) == 0 {
+		return
+	}
+	ids := make([]uuid.UUID, len(keys))
+	for i := range ids {
+		ids[i] = uuid.Must(uuid.NewV7())
+	}
+	send.Queue(`INSERT INTO credit_entry (id, pool, rep_id, lead_id, kind, amount, reason)
+		SELECT id, pool, rep_id, lead_id, $6, 1, reason FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[]) AS e(id, pool, rep_id, lead_id, reason)`,
+		ids, keys, reps, leads, reasons, string(Declined))
 }
 
 // errNoTurns tells somebody who had no turn in a pool yet: they begin at the mean, so that there is nothing to add to.

@@ -42,7 +42,7 @@ func (w *world) giveBack(t *task) {
 	row := w.rows[pool.TurnsKey()]
 	for email, who := range w.People {
 		if row != nil && who.ID == t.ended.Rep && w.ReturnTurn(pool, email) {
-			t.returned, row.dirty = true, true
+			t.returned, row.dirty = row.key, true
 		}
 	}
 }

@@ -36,5 +36,9 @@ func TestPass_TheReasonSaysWhetherTheTurnCounts(t *testing.T) {
 		if gained := credit() - before; gained != map[string]float64{"returned": 1, "spent": 0}[want] {
 			t.Errorf("%s: the credit changed by %v", reason, gained)
 		}
+		rows := ask[int](d, `SELECT count(*) FROM credit_entry WHERE lead_id = $1 AND rep_id = $2 AND kind = 'declined' AND amount = 1 AND reason = $3`, id, d.reps[first], string(reason))
+		if rows != map[string]int{"returned": 1, "spent": 0}[want] {
+			t.Errorf("%s: the ledger has %d rows", reason, rows)
+		}
 	}
 }

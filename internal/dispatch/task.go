@@ -56,7 +56,7 @@ type task struct {
 	ended    routing.Past    // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one
 	away     bool            // the rep was set away for it
-	returned bool            // the rep got the turn back
+	returned string          // the key of the turns that the rep got one back of; empty: none
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change
 }

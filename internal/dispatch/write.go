@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/credit"
 	"leadline/internal/lead"
 	"leadline/internal/rep"
 )
@@ -131,6 +132,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 			st.store(send, w.Turns[st.key], w)
 		}
 	}
+	queueReturned(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {
@@ -162,3 +164,16 @@ func (w *world) setDeadlines(batch []*task, e *effects) {
 
 // unheard tells leads that are new or were never routed: only those the destinations have not heard of.
 func (t *task) unheard() bool { return t.stage == lead.StageNew || !t.decided }
+
+// queueReturned writes turns that were given back into the ledger of credits.
+func queueReturned(send *pgx.Batch, batch []*task) {
+	var keys, reasons []string
+	var reps, leads []uuid.UUID
+	for _, t := range batch {
+		if t.returned != "" {
+			keys, reasons = append(keys, t.returned), append(reasons, string(t.declined))
+			reps, leads = append(reps, t.ended.Rep), append(leads, t.id)
+		}
+	}
+	credit.QueueReturned(send, keys, reps, leads, reasons)
+}
