@@ -269,8 +269,10 @@ func printBacktest(w io.Writer, b simulate.Backtest) {
 		n    int
 		what string
 	}{
-		{b.Moved, "would have moved to another pool or person"}, {b.Slower, "would have been slower: offered further down the ladder"},
-		{b.Faster, "would have been faster"}, {b.Unrouted, "would have been unrouted: nobody to offer them to at once"},
+		{b.Moved, "would have moved to another pool or person"},
+		{b.Slower, "would have been slower: offered further down the ladder"},
+		{b.Faster, "would have been faster"},
+		{b.Unrouted, "would have been unrouted: nobody to offer them to at once"},
 		{b.CapHit, "would have hit a cap that they did not hit"},
 	} {
 		fmt.Fprintf(w, "%8d %s\n", line.n, line.what)

@@ -205,8 +205,13 @@ type Reason struct{ Value, Word string }
 
 // PassReasons are why a rep passes an offer.
 var PassReasons = []Reason{
-	{"on_a_call", "On a call"}, {"wrong_territory", "Wrong territory"}, {"language", "Language"}, {"conflict", "Conflict of interest"},
-	{"spam", "Spam"}, {"duplicate", "Duplicate"}, {"other", "Other"},
+	{"on_a_call", "On a call"},
+	{"wrong_territory", "Wrong territory"},
+	{"language", "Language"},
+	{"conflict", "Conflict of interest"},
+	{"spam", "Spam"},
+	{"duplicate", "Duplicate"},
+	{"other", "Other"},
 }
 
 // DisqualifyReasons are why a lead is none.

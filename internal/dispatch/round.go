@@ -74,7 +74,7 @@ func (d *dispatcher) attempt(ctx context.Context, snap Snapshot, from source, on
 	begin.Queue("BEGIN")
 	from(begin, only, &batch)
 	if err := d.conn.SendBatch(ctx, begin).Close(); err != nil {
-		d.rollback(ctx)
+		_ = d.rollback(ctx) // the first error says more
 		return batch, e, fmt.Errorf("begin a round of dispatch: %w", err)
 	}
 	if len(batch) == 0 {
@@ -82,13 +82,13 @@ func (d *dispatcher) attempt(ctx context.Context, snap Snapshot, from source, on
 	}
 	end, done, err := d.s.place(ctx, d.conn, snap, batch)
 	if err != nil {
-		d.rollback(ctx)
+		_ = d.rollback(ctx) // the first error says more
 		return batch, e, err
 	}
 	failpoint.At(failpoint.Placing)
 	end.Queue("COMMIT")
 	if err := d.conn.SendBatch(ctx, end).Close(); err != nil {
-		d.rollback(ctx)
+		_ = d.rollback(ctx) // the first error says more
 		return batch, e, fmt.Errorf("write and commit a round of dispatch: %w", err)
 	}
 	failpoint.At(failpoint.Placed)

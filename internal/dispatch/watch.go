@@ -305,7 +305,7 @@ func (s *Service) Conservation(ctx context.Context, within time.Duration) (c Con
 func firstID(at time.Time) (id uuid.UUID) {
 	ms := at.UnixMilli()
 	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
+		id[i] = byte(ms >> (8 * (5 - i))) //nolint:gosec // one byte of it is meant
 	}
 	return id
 }

@@ -18,32 +18,54 @@ func (d *desk) open(id uuid.UUID) string {
 
 // broken are ways to break the promise, and to mend it again. $1 is a lead.
 var broken = []struct{ name, kind, plant, mend string }{
-	{"nobody dispatches it", dispatch.AlarmUndispatched,
-		`UPDATE lead SET stage = 'new', dispatch_lease = clock_timestamp() - interval '6 seconds' WHERE id = $1`, `UPDATE lead SET stage = 'closed' WHERE id = $1`},
-	{"an offer without a row", dispatch.AlarmNoOffer,
-		`UPDATE lead SET stage = 'offered', attempt = 7 WHERE id = $1`, `UPDATE lead SET stage = 'waiting', pool = 'first' WHERE id = $1`},
-	{"an offer that nobody ends", dispatch.AlarmNoOffer,
+	{
+		"nobody dispatches it", dispatch.AlarmUndispatched,
+		`UPDATE lead SET stage = 'new', dispatch_lease = clock_timestamp() - interval '6 seconds' WHERE id = $1`, `UPDATE lead SET stage = 'closed' WHERE id = $1`,
+	},
+	{
+		"an offer without a row", dispatch.AlarmNoOffer,
+		`UPDATE lead SET stage = 'offered', attempt = 7 WHERE id = $1`, `UPDATE lead SET stage = 'waiting', pool = 'first' WHERE id = $1`,
+	},
+	{
+		"an offer that nobody ends", dispatch.AlarmNoOffer,
 		`WITH o AS (INSERT INTO offer (lead_id, attempt, kind, pool, cause, deadline) VALUES ($1, 8, 'pool', 'first', 'first', clock_timestamp() - interval '6 seconds'))
-		UPDATE lead SET stage = 'offered', attempt = 8 WHERE id = $1`, `UPDATE offer SET deadline = NULL WHERE lead_id = $1`},
-	{"an offer whose screen nobody waits for", dispatch.AlarmNoOffer,
+		UPDATE lead SET stage = 'offered', attempt = 8 WHERE id = $1`, `UPDATE offer SET deadline = NULL WHERE lead_id = $1`,
+	},
+	{
+		"an offer whose screen nobody waits for", dispatch.AlarmNoOffer,
 		`WITH o AS (INSERT INTO offer (lead_id, attempt, kind, pool, cause, screen_by) VALUES ($1, 9, 'pool', 'first', 'first', clock_timestamp() - interval '6 seconds'))
-		UPDATE lead SET stage = 'offered', attempt = 9 WHERE id = $1`, `UPDATE offer SET screen_by = NULL WHERE lead_id = $1`},
-	{"in no pool", dispatch.AlarmNoQueue,
-		`UPDATE lead SET stage = 'waiting', pool = '' WHERE id = $1`, `UPDATE lead SET pool = 'first' WHERE id = $1`},
-	{"in a pool that is no longer configured", dispatch.AlarmNoQueue,
-		`UPDATE lead SET stage = 'waiting', pool = 'gone' WHERE id = $1`, `UPDATE lead SET pool = 'first' WHERE id = $1`},
-	{"claimed by nobody", dispatch.AlarmNoOwner,
-		`UPDATE lead SET stage = 'claimed', rep_id = NULL WHERE id = $1`, `UPDATE lead SET rep_id = (SELECT id FROM rep WHERE active LIMIT 1) WHERE id = $1`},
-	{"claimed by somebody who does not exist", dispatch.AlarmNoOwner,
-		`UPDATE lead SET stage = 'claimed', rep_id = gen_random_uuid() WHERE id = $1`, `UPDATE lead SET stage = 'contacted' WHERE id = $1`},
-	{"claimed by somebody who left", dispatch.AlarmOwnerInactive,
+		UPDATE lead SET stage = 'offered', attempt = 9 WHERE id = $1`, `UPDATE offer SET screen_by = NULL WHERE lead_id = $1`,
+	},
+	{
+		"in no pool", dispatch.AlarmNoQueue,
+		`UPDATE lead SET stage = 'waiting', pool = '' WHERE id = $1`, `UPDATE lead SET pool = 'first' WHERE id = $1`,
+	},
+	{
+		"in a pool that is no longer configured", dispatch.AlarmNoQueue,
+		`UPDATE lead SET stage = 'waiting', pool = 'gone' WHERE id = $1`, `UPDATE lead SET pool = 'first' WHERE id = $1`,
+	},
+	{
+		"claimed by nobody", dispatch.AlarmNoOwner,
+		`UPDATE lead SET stage = 'claimed', rep_id = NULL WHERE id = $1`, `UPDATE lead SET rep_id = (SELECT id FROM rep WHERE active LIMIT 1) WHERE id = $1`,
+	},
+	{
+		"claimed by somebody who does not exist", dispatch.AlarmNoOwner,
+		`UPDATE lead SET stage = 'claimed', rep_id = gen_random_uuid() WHERE id = $1`, `UPDATE lead SET stage = 'contacted' WHERE id = $1`,
+	},
+	{
+		"claimed by somebody who left", dispatch.AlarmOwnerInactive,
 		`UPDATE lead SET stage = 'claimed', rep_id = (SELECT id FROM rep WHERE NOT active LIMIT 1) WHERE id = $1`,
-		`UPDATE lead SET stage = 'contacted' WHERE id = $1`},
-	{"held for a review that nobody sees", dispatch.AlarmNoReview,
-		`UPDATE lead SET stage = 'held' WHERE id = $1`, `INSERT INTO hold (lead_id, form, score, reasons) VALUES ($1, 'demo', 90, '{}')`},
-	{"waiting for longer than its pool allows", dispatch.AlarmUnrouted,
+		`UPDATE lead SET stage = 'contacted' WHERE id = $1`,
+	},
+	{
+		"held for a review that nobody sees", dispatch.AlarmNoReview,
+		`UPDATE lead SET stage = 'held' WHERE id = $1`, `INSERT INTO hold (lead_id, form, score, reasons) VALUES ($1, 'demo', 90, '{}')`,
+	},
+	{
+		"waiting for longer than its pool allows", dispatch.AlarmUnrouted,
 		`UPDATE lead SET stage = 'waiting', pool = 'first', accepted_at = clock_timestamp() - interval '2 hours' WHERE id = $1`,
-		`UPDATE lead SET stage = 'claimed', rep_id = (SELECT id FROM rep WHERE active LIMIT 1) WHERE id = $1`},
+		`UPDATE lead SET stage = 'claimed', rep_id = (SELECT id FROM rep WHERE active LIMIT 1) WHERE id = $1`,
+	},
 }
 
 func TestWatch_FindsEveryWayToBreakThePromiseAndSaysWhenItIsMended(t *testing.T) {

@@ -40,7 +40,7 @@ func (c Case) last() (Past, bool) {
 
 // counts tells whether an earlier offer was anybody's answer: one that was taken back was not.
 func (c Case) counts(i int) bool {
-	return c.Past[i].State != "withdrawn" && !(c.Withdrawn && i == len(c.Past)-1)
+	return c.Past[i].State != "withdrawn" && (!c.Withdrawn || i != len(c.Past)-1)
 }
 
 // answered is how many offers were answered or ran out.
