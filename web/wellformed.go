@@ -122,8 +122,14 @@ func validVersion(protocol []byte, f framing) bool {
 
 // validTarget allows a path, * for OPTIONS, and the whole address that a proxy may send, provided that it names the host that Host names.
 func validTarget(method, target, host []byte) bool {
-	for _, b := range target {
-		if b <= ' ' || b == 0x7f || b == '#' {
+	query := false
+	for i, b := range target {
+		switch {
+		case b <= ' ' || b == 0x7f || b == '#':
+			return false
+		case b == '?':
+			query = true
+		case b == '%' && !query && !isEscape(target[i:]): // a path that others refuse; in a query they all take it as it stands
 			return false
 		}
 	}
@@ -145,6 +151,12 @@ func validTarget(method, target, host []byte) bool {
 		}
 	}
 	return false
+}
+
+// isEscape tells whether text begins with a percent sign and two hexadecimal digits.
+func isEscape(text []byte) bool {
+	hex := func(b byte) bool { return b >= '0' && b <= '9' || b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F' }
+	return len(text) >= 3 && hex(text[1]) && hex(text[2])
 }
 
 // validHost allows what can stand in a host and port; an @ or a slash there is read differently by different programs.
