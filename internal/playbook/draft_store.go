@@ -275,8 +275,9 @@ func publishOneDue(ctx context.Context, db *postgres.DB) (found bool, err error)
 	var id uuid.UUID
 	err = db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var ids []uuid.UUID
+		// Waited for, not skipped: of two that are due at once the earlier one goes live, whichever process is faster.
 		err := tx.Raw(`SELECT id FROM config_draft WHERE state = 'scheduled' AND publish_at <= clock_timestamp()
-			ORDER BY publish_at, id LIMIT 1 FOR UPDATE SKIP LOCKED`).Scan(&ids).Error
+			ORDER BY publish_at, id LIMIT 1 FOR UPDATE`).Scan(&ids).Error
 		if err != nil || len(ids) == 0 {
 			return err
 		}

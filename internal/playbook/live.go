@@ -264,8 +264,7 @@ func (l *Live) credential(ctx context.Context, ref string) (value privacy.Secret
 }
 
 // Run keeps the live version fresh until the context ends: at once when told over the database, and by asking every second. On the way it
-// makes drafts live whose time has come. A
-// database that cannot be reached leaves the version as it is.
+// makes drafts live whose time has come. A database that cannot be reached leaves the version as it is.
 func (l *Live) Run(ctx context.Context) error {
 	var conn *pgx.Conn
 	defer func() { closeConn(ctx, conn) }()
