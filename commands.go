@@ -269,11 +269,7 @@ func apply(ctx context.Context, c *call) error {
 		}
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		more, err := c.checkVolume(ctx, db, cfg)
-		if err != nil {
-			return err
-		}
-		if err := c.acknowledged(append(problems, more...)); err != nil {
+		if err := c.acknowledged(ctx, db, cfg, problems); err != nil {
 			return err
 		}
 		number, changed, err := playbook.Publish(ctx, db, cfg, o)
@@ -290,17 +286,17 @@ func apply(ctx context.Context, c *call) error {
 	})
 }
 
-// checkVolume compares limits with the leads of last week, and prints what it finds.
-func (c *call) checkVolume(ctx context.Context, db *postgres.DB, cfg *playbook.Config) ([]playbook.Problem, error) {
+// acknowledged compares limits with the leads of last week, prints what it finds, and refuses to go on while a warning stands that nobody
+// has acknowledged.
+func (c *call) acknowledged(ctx context.Context, db *postgres.DB, cfg *playbook.Config, problems []playbook.Problem) error {
 	found, err := playbook.CheckVolume(ctx, db, cfg)
+	if err != nil {
+		return err
+	}
 	for _, p := range found {
 		fmt.Fprintln(c.stderr, p)
 	}
-	return found, err
-}
-
-// acknowledged refuses to go on while a warning stands that nobody has acknowledged.
-func (c *call) acknowledged(problems []playbook.Problem) error {
+	problems = slices.Concat(problems, found)
 	acks := strings.FieldsFunc(c.flags["ack"], func(r rune) bool { return r == ',' || r == ' ' })
 	open := playbook.Unacknowledged(problems, acks)
 	if len(open) == 0 {

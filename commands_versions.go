@@ -128,11 +128,7 @@ func draftAdd(ctx context.Context, c *call) error {
 		return err
 	}
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		more, err := c.checkVolume(ctx, db, cfg)
-		if err != nil {
-			return err
-		}
-		if err := c.acknowledged(append(problems, more...)); err != nil {
+		if err := c.acknowledged(ctx, db, cfg, problems); err != nil {
 			return err
 		}
 		d, err := playbook.AddDraft(ctx, db, cfg, byCommand, c.flags["note"])

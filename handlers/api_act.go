@@ -12,11 +12,25 @@ import (
 
 	"leadline/internal/dispatch"
 	"leadline/internal/fault"
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
 // byAPI is how a claim or an outcome says that a program made it.
 const byAPI = "api"
+
+// repAndLead finds for whom a program acts, and the lead, within what the program may touch.
+func (a *API) repAndLead(c *fiber.Ctx, email string, id uuid.UUID) (rep.Rep, uuid.UUID, error) {
+	who, err := a.reps.ByEmail(c.UserContext(), email)
+	if fault.Is(err, fault.NotFound) {
+		return who, id, unknownRep()
+	}
+	if err != nil {
+		return who, id, err
+	}
+	id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id)
+	return who, id, err
+}
 
 // Claim is POST /v1/leads/{id}/claim {rep, attempt}: gives the lead to the rep, or 409 naming who has it. Without an attempt
 // the current offer is meant. Repeating a claim that won answers 200 again.
@@ -32,14 +46,8 @@ func (a *API) Claim(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	claimant, err := a.reps.ByEmail(c.UserContext(), body.Rep)
-	if fault.Is(err, fault.NotFound) {
-		return unknownRep()
-	}
+	claimant, id, err := a.repAndLead(c, body.Rep, id)
 	if err != nil {
-		return err
-	}
-	if id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id); err != nil {
 		return err
 	}
 	won, err := a.dispatch.Claim(c.UserContext(), dispatch.ClaimRequest{LeadID: id, RepID: claimant.ID, Attempt: body.Attempt, By: byAPI})
@@ -68,14 +76,8 @@ func (a *API) Pass(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	by, err := a.reps.ByEmail(c.UserContext(), body.Rep)
-	if fault.Is(err, fault.NotFound) {
-		return unknownRep()
-	}
+	by, id, err := a.repAndLead(c, body.Rep, id)
 	if err != nil {
-		return err
-	}
-	if id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id); err != nil {
 		return err
 	}
 	err = a.dispatch.Pass(c.UserContext(), dispatch.PassRequest{LeadID: id, RepID: by.ID, Attempt: body.Attempt, Reason: body.Reason, Note: body.Note, By: byAPI})

@@ -128,6 +128,15 @@ func (v *Versions) show(c *fiber.Ctx, status int, id uuid.UUID) error {
 	return c.Status(status).JSON(shown)
 }
 
+// draftAnd reads which draft a request is about, and its body.
+func draftAnd(c *fiber.Ctx, body any) (uuid.UUID, error) {
+	id, err := draftID(c)
+	if err != nil {
+		return id, err
+	}
+	return id, decode(c, body)
+}
+
 // Add is POST /v1/routing/drafts {text, note}.
 func (v *Versions) Add(c *fiber.Ctx) error {
 	var body draftBody
@@ -157,10 +166,7 @@ func (v *Versions) Draft(c *fiber.Ctx) error {
 // Revise is PUT /v1/routing/drafts/{id} {text, note, revision}: another text. Approvals of the former one count no more.
 func (v *Versions) Revise(c *fiber.Ctx) error {
 	var body draftBody
-	id, err := draftID(c)
-	if err == nil {
-		err = decode(c, &body)
-	}
+	id, err := draftAnd(c, &body)
 	if err != nil {
 		return err
 	}
@@ -182,10 +188,7 @@ func (v *Versions) Approve(c *fiber.Ctx) error {
 	var body struct {
 		Revision int `json:"revision"`
 	}
-	id, err := draftID(c)
-	if err == nil {
-		err = decode(c, &body)
-	}
+	id, err := draftAnd(c, &body)
 	if err != nil {
 		return err
 	}
@@ -204,10 +207,7 @@ func (v *Versions) Publish(c *fiber.Ctx) error {
 		Revision int        `json:"revision"`
 		At       *time.Time `json:"at"`
 	}
-	id, err := draftID(c)
-	if err == nil {
-		err = decode(c, &body)
-	}
+	id, err := draftAnd(c, &body)
 	if err != nil {
 		return err
 	}
@@ -230,10 +230,7 @@ func (v *Versions) Discard(c *fiber.Ctx) error {
 	var body struct {
 		Revision int `json:"revision"`
 	}
-	id, err := draftID(c)
-	if err == nil {
-		err = decode(c, &body)
-	}
+	id, err := draftAnd(c, &body)
 	if err != nil {
 		return err
 	}

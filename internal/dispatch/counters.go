@@ -29,10 +29,10 @@ type loads struct {
 // readLoads queues the reading of loads, into the map that it gives.
 func readLoads(send *pgx.Batch, v *involved) map[string]loads {
 	var emails []string
-	var hours []int32
+	var hours []int
 	for email, back := range v.counted {
 		if back >= 0 {
-			emails, hours = append(emails, email), append(hours, int32(back)) //nolint:gosec // hours of a week
+			emails, hours = append(emails, email), append(hours, back)
 		}
 	}
 	found := make(map[string]loads, len(emails))

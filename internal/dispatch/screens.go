@@ -70,9 +70,9 @@ WHERE o.lead_id = s.lead_id AND o.attempt = s.attempt AND o.rep_id = s.rep_id AN
 func (s *Service) writeShown(ctx context.Context) error {
 	s.screens.mu.Lock()
 	var leads, reps []uuid.UUID
-	var attempts []int32
+	var attempts []int
 	for o := range s.screens.shown {
-		leads, attempts, reps = append(leads, o.Lead), append(attempts, int32(o.Attempt)), append(reps, o.rep) //nolint:gosec // number of an offer
+		leads, attempts, reps = append(leads, o.Lead), append(attempts, o.Attempt), append(reps, o.rep)
 	}
 	clear(s.screens.shown)
 	s.screens.mu.Unlock()

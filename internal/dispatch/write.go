@@ -49,7 +49,7 @@ type columns struct {
 	document []string
 
 	stepped []uuid.UUID // decisions after the first, or that found no pool
-	at      []int32
+	at      []int
 	why     []string
 	under   []int64
 	record  []string
@@ -100,7 +100,7 @@ func (c *columns) decide(t *task) error {
 		return &poisonError{fmt.Errorf("encode the record of a decision: %w", err)}
 	}
 	if !t.routed() {
-		c.stepped, c.at, c.why = append(c.stepped, t.id), append(c.at, int32(t.number())), append(c.why, t.cause) //nolint:gosec // number of an offer
+		c.stepped, c.at, c.why = append(c.stepped, t.id), append(c.at, t.number()), append(c.why, t.cause)
 		c.under, c.record = append(c.under, t.record.Under), append(c.record, string(document))
 		return nil
 	}
