@@ -50,7 +50,12 @@ func Fail(c *fiber.Ctx, err error) error {
 	case c.Get("HX-Request") == "true":
 		return Render(c, views.ErrorFragment(f.Message, CorrelationOf(c)))
 	case WantsHTML(c):
-		return Render(c, views.ErrorPage(views.Problem{Status: status, Title: title, Message: f.Message, Reference: CorrelationOf(c)}))
+		message, again := f.Message, c.GetRespHeader(fiber.HeaderRetryAfter)
+		if again != "" && status == fiber.StatusServiceUnavailable && c.Method() == fiber.MethodGet {
+			c.Set("Refresh", again) // the person waits; nobody has to press anything
+			message += " This page tries again by itself."
+		}
+		return Render(c, views.ErrorPage(views.Problem{Status: status, Title: title, Message: message, Reference: CorrelationOf(c)}))
 	default:
 		return problem(c, f, status, title)
 	}

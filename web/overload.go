@@ -99,7 +99,8 @@ type lag struct {
 
 	mu     sync.Mutex
 	sample []metrics.Sample
-	counts []uint64 // as of the look before
+	counts []uint64      // as of the look before
+	before time.Duration // what the look before found for the processor
 }
 
 func newLag(clock func() time.Time, behind func() time.Duration) *lag {
@@ -110,9 +111,18 @@ func newLag(clock func() time.Time, behind func() time.Duration) *lag {
 func (l *lag) now() time.Duration {
 	at, due := l.clock().UnixNano(), l.next.Load()
 	if at >= due && l.next.CompareAndSwap(due, at+int64(lagEvery)) {
-		l.last.Store(int64(max(l.waitForProcessor(), l.behind())))
+		l.last.Store(int64(max(l.lasting(l.waitForProcessor()), l.behind())))
 	}
 	return time.Duration(l.last.Load())
+}
+
+// lasting is a wait that two looks in a row found: one burst, as of a page with twenty parts, is over before refusing anybody helps.
+func (l *lag) lasting(wait time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lasted := min(wait, l.before)
+	l.before = wait
+	return lasted
 }
 
 // waitForProcessor is what 95 of 100 goroutines waited at most since the look before.

@@ -30,7 +30,7 @@ func TestOverload_ShedsFromTheLowestClassAndNeverSubmits(t *testing.T) {
 		{"beacon", func() answer {
 			return s.do(http.MethodPost, "/v1/rum", `{"form":"demo","ack_ms":120,"device":"touch","network":"4g"}`)
 		}, 204},
-		{"reading", func() answer { return s.do(http.MethodGet, "/me/devices", "", "Cookie", rep) }, 200},
+		{"reading", func() answer { return s.do(http.MethodGet, "/me/devices", "", "Cookie", rep, "Accept", "text/html") }, 200},
 		{"profiling", func() answer { return s.do(http.MethodGet, own, "", "Authorization", "Receipt "+receipt) }, 200},
 		{"submit", func() answer {
 			n++
@@ -50,6 +50,9 @@ func TestOverload_ShedsFromTheLowestClassAndNeverSubmits(t *testing.T) {
 			expect(t, fmt.Sprintf("%s while %v behind", c.class, delay), got, 503)
 			if seconds, err := strconv.Atoi(got.Header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 3 {
 				t.Errorf("%s: Retry-After %q", c.class, got.Header.Get("Retry-After"))
+			}
+			if c.class == "reading" && (got.Header.Get("Refresh") != got.Header.Get("Retry-After") || !strings.Contains(got.body, "tries again by itself")) {
+				t.Errorf("a page that was refused does not come back by itself: %v", got.Header)
 			}
 		}
 	}
