@@ -65,6 +65,12 @@ func (s *Service) amend(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
+	select {
+	case s.amending <- struct{}{}:
+		defer func() { <-s.amending }()
+	case <-ctx.Done():
+		return busy(codeLocked, ctx.Err())
+	}
 	err = postgres.InTx(ctx, s.DB.Path, func(tx pgx.Tx) error { // not where consoles read: a correction is part of what was sent
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
 			return fmt.Errorf("bound amendment: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"leadline/internal/lead"
+	"leadline/internal/spool"
 )
 
 // Store queues a submission as it is, so that tests can send what normalising would have cleaned.
@@ -32,7 +33,7 @@ func (s *Service) Unspool(ctx context.Context, sub *lead.Submission) error {
 	if err != nil {
 		return err
 	}
-	return s.unspool(ctx, sub.ID, record)
+	return (&pass{s: s}).store(ctx, []spool.Record{{ID: sub.ID, Plain: record}})[0]
 }
 
 // Respool writes a submission for the spool and reads it again.

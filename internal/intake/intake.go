@@ -26,16 +26,17 @@ import (
 
 // Limits of the capture path (contract section 8 and the figures behind them).
 const (
-	writers     = 4
-	maxBatch    = 128
-	queueLength = 4096
-	gateAbove   = 512
-	gateWait    = 250 * time.Millisecond
-	callerLimit = 2 * time.Second
-	queueLimit  = time.Second // a submission that waited longer for its batch is refused while its sender still listens
-	queueBytes  = 64 << 20    // of what was sent, waiting or on its way
-	drainLimit  = 5 * time.Second
-	retryAfter  = time.Second
+	writers      = 4
+	maxBatch     = 128
+	queueLength  = 4096
+	gateAbove    = 512
+	gateWait     = 250 * time.Millisecond
+	callerLimit  = 2 * time.Second
+	queueLimit   = time.Second // a submission that waited longer for its batch is refused while its sender still listens
+	mostAmending = 8           // half of the connections that amendments share with dispatch and the CRM's leases
+	queueBytes   = 64 << 20    // of what was sent, waiting or on its way
+	drainLimit   = 5 * time.Second
+	retryAfter   = time.Second
 )
 
 // Codes of Unavailable faults: why a submission was not acknowledged.
@@ -77,11 +78,13 @@ type Options struct {
 // Service takes submissions. Accept, Amend and Status may be called from many goroutines; Run once.
 type Service struct {
 	Options
-	queue  chan *waiting
-	turns  turns
-	outage *outage
-	bytes  atomic.Int64 // of what was sent, waiting or on its way
-	delay  atomic.Int64 // nanoseconds that the oldest of the last batch had waited
+	queue    chan *waiting
+	turns    turns
+	outage   *outage
+	promises promises
+	amending chan struct{} // holds one for each amendment that may use a connection
+	bytes    atomic.Int64  // of what was sent, waiting or on its way
+	delay    atomic.Int64  // nanoseconds that the oldest of the last batch had waited
 
 	mu     sync.RWMutex // guards closed against sends on queue
 	closed bool
@@ -107,7 +110,7 @@ func New(o Options) *Service {
 	if o.EventsWritten == nil {
 		o.EventsWritten = func() {}
 	}
-	return &Service{Options: o, queue: make(chan *waiting, queueLength), outage: newOutage()}
+	return &Service{Options: o, queue: make(chan *waiting, queueLength), outage: newOutage(), amending: make(chan struct{}, mostAmending)}
 }
 
 // Run owns the writers. It returns after ctx ends and what was queued has been committed or answered, at the latest some

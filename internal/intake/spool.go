@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
-	"leadline/internal/failpoint"
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/spool"
@@ -18,6 +15,7 @@ import (
 
 const (
 	drainEvery = 250 * time.Millisecond
+	drainMost  = 4 * time.Second // between two looks while the database refuses some of it
 	strayEvery = 5 * time.Second // how often what other processes left behind is looked for
 )
 
@@ -27,10 +25,13 @@ func (s *Service) spooled(ctx context.Context, sub *lead.Submission, cause error
 	if s.Spool == nil || !worthSpooling(cause) {
 		return cause
 	}
-	record, err := encodeSubmission(sub)
-	if err == nil {
-		err = s.Spool.Append(context.WithoutCancel(ctx), sub.ID, record) // the visitor's patience has ended; the disk's has not
-	}
+	err := s.promises.keep(sub, func() error {
+		record, err := encodeSubmission(sub)
+		if err != nil {
+			return err
+		}
+		return s.Spool.Append(context.WithoutCancel(ctx), sub.ID, record) // the visitor's patience has ended; the disk's has not
+	})
 	if err != nil {
 		outcome := "failed"
 		if errors.Is(err, spool.ErrFull) {
@@ -62,21 +63,21 @@ func worthSpooling(err error) bool {
 
 // lookAfterSpool shows what waits, and stores it whenever the database is there, until the context ends.
 func (s *Service) lookAfterSpool(ctx context.Context) {
-	tick := time.NewTicker(drainEvery)
-	defer tick.Stop()
 	var looked time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for wait := drainEvery; ctx.Err() == nil; {
+		pause(ctx, wait)
 		waits := s.showSpool()
 		if s.outage.on() || waits == 0 && s.Now().Sub(looked) < strayEvery {
 			continue
 		}
 		looked = s.Now()
-		if err := s.Spool.Drain(ctx, s.unspool); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
+		err := s.Spool.Drain(ctx, (&pass{s: s}).store)
+		if err == nil {
+			wait = drainEvery
+			continue
+		}
+		wait = min(2*wait, drainMost) // those who are here go first
+		if ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 			s.Log.ErrorContext(ctx, "the spool could not be drained; trying on", "error", err)
 		}
 	}
@@ -90,55 +91,10 @@ func (s *Service) showSpool() (waits int) {
 	}
 	s.Metrics.QueueDepth("spool", waits)
 	s.Metrics.OldestPending("spool", age)
+	if waits == 0 {
+		s.promises.forgetAll()
+	}
 	return waits
-}
-
-// unspool stores one spooled submission. Storing it again changes nothing.
-func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) error {
-	sub, err := decodeSubmission(record)
-	if err == nil && sub.ID != id {
-		err = errors.New("the record holds another submission")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
-	}
-	if erased, err := s.erased(ctx, sub); err != nil {
-		return err
-	} else if erased {
-		s.Metrics.Spool("erased")
-		return nil
-	}
-	var done outcome
-	if err = s.bind(ctx, sub); err == nil {
-		done, err = s.commit(ctx, sub)
-	}
-	if err == nil && done.amends {
-		err = s.amend(ctx, change{submission: done.SubmissionID, sub: sub, resent: true, spooled: true})
-	}
-	switch {
-	case fault.Is(err, fault.Unavailable):
-		return err
-	case fault.Is(err, fault.Throttled): // the person is sending right now; their line is empty the next time
-		return busy(codeLocked, err)
-	case err != nil:
-		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
-	}
-	failpoint.At(failpoint.Unspooled)
-	s.Metrics.Spool("stored")
-	return nil
-}
-
-// erased tells whether the person was erased since they sent this; the id says when that was.
-func (s *Service) erased(ctx context.Context, sub *lead.Submission) (bool, error) {
-	if s.Erased == nil {
-		return false, nil
-	}
-	seconds, nanoseconds := sub.ID.Time().UnixTime()
-	erased, err := s.Erased(ctx, &sub.Contact, time.Unix(seconds, nanoseconds))
-	if err != nil {
-		return false, busy(codeAway, err)
-	}
-	return erased, nil
 }
 
 // encodeSubmission is a submission with its identity, as it was judged when it came: a form that has changed or gone since cannot cost

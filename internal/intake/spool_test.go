@@ -107,7 +107,8 @@ func TestSpool_WhatComesWhileTheDatabaseIsAwayIsStoredOnceWhenItIsBack(t *testin
 		}
 	}
 	all.Wait()
-	if n, oldest := box.Waiting(); n != 2*people || oldest.IsZero() {
+	const asked = people / 3 // with the same key twice: kept once
+	if n, oldest := box.Waiting(); n != 2*people-asked || oldest.IsZero() {
 		t.Fatalf("%d wait since %v", n, oldest)
 	}
 	back()
@@ -118,6 +119,27 @@ func TestSpool_WhatComesWhileTheDatabaseIsAwayIsStoredOnceWhenItIsBack(t *testin
 	// A client that did not give up: the answer it gets now is that of a retry.
 	if got := b.accept(leadRaw(3, key(3))); !got.Duplicate {
 		t.Errorf("the retry of a spooled submission: %+v", got)
+	}
+}
+
+// TestSpool_KeepsTheLastAnswersOfAVisitorWhoChangesTheirMind: asking again for the same is one record, but going back to earlier answers
+// is a new one.
+func TestSpool_KeepsTheLastAnswersOfAVisitorWhoChangesTheirMind(t *testing.T) {
+	b := newBench(t)
+	box := b.spool(t.TempDir())
+	b.Service, b.stop = b.start(func(o *intake.Options) { o.Spool = box })
+	back := b.away()
+	const first, second = "+4930901821", "+4930901822"
+	for i, phone := range []privacy.Text{first, first, second, second, first} {
+		_, err := b.Accept(t.Context(), demo, lead.Raw{Email: person(1), Phone: phone, ClientKey: key(1)}, lead.Arrival{})
+		if n, _ := box.Waiting(); code(err) != "spooled" || n != i/2+1 {
+			t.Fatalf("%v, %d records wait", err, n)
+		}
+	}
+	back()
+	eventually(t, "the spool to be empty", func() bool { n, _ := box.Waiting(); return n == 0 })
+	if _, c := b.lead(b.accept(lead.Raw{Email: person(1), ClientKey: key(99)}).LeadID); c.Phone != first {
+		t.Errorf("the lead has the number %s", c.Phone.Plain())
 	}
 }
 

@@ -2,29 +2,41 @@ package spool
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/google/uuid"
 
 	"leadline/internal/keyring"
 )
 
-// drainWidth is how many records are on their way at once.
+// drainWidth is how many records are on their way at once when all goes well.
 const drainWidth = 32
 
 // ErrHopeless is what Drain's function returns for a record that can never be stored: it is kept aside, and the others go on.
 var ErrHopeless = errors.New("this record can never be stored")
 
-// Drain gives every record that waits to store, oldest segment first, several at a time, and removes a segment once all of it is
-// stored. At the first error it stops and returns it; what was stored already is given again next time. Records appended meanwhile are
-// drained with the next call.
-func (s *Spool) Drain(ctx context.Context, store func(ctx context.Context, id uuid.UUID, plain []byte) error) error {
+// errAllRefused says that going on is of no use now.
+var errAllRefused = errors.New("nothing of the spool can be stored now")
+
+// Record is what Append was given.
+type Record struct {
+	ID    uuid.UUID
+	Plain []byte
+}
+
+// Drain gives every record that waits to store, in the order they came and several at a time, and removes a segment once all of it is
+// stored. store says for each what became of it: one that it refuses stays and is given again next time, which what it stored is not; the
+// first such error is returned. It stops where store refuses all it was given. Records appended meanwhile are drained with the next call.
+//
+// Whoever stores for others first waits for them, so Drain is careful: one record at a time after a refusal, twice as many after each
+// step without one.
+func (s *Spool) Drain(ctx context.Context, store func(context.Context, []Record) []error) error {
 	s.mu.Lock()
 	if s.active != nil && s.active.size > int64(len(magic)) {
 		s.retire()
@@ -34,16 +46,21 @@ func (s *Spool) Drain(ctx context.Context, store func(ctx context.Context, id uu
 	if err != nil {
 		return err
 	}
+	var refused error
 	for _, name := range names {
-		if err := s.drain(ctx, filepath.Join(s.o.Dir, name), store); err != nil {
-			return err
+		err := s.drain(ctx, filepath.Join(s.o.Dir, name), store)
+		if refused == nil {
+			refused = err
+		}
+		if errors.Is(err, errAllRefused) || ctx.Err() != nil {
+			break
 		}
 	}
-	return s.count()
+	return errors.Join(refused, s.count())
 }
 
 // drain empties one segment, unless a living process writes to it or drains it.
-func (s *Spool) drain(ctx context.Context, name string, store func(context.Context, uuid.UUID, []byte) error) error {
+func (s *Spool) drain(ctx context.Context, name string, store func(context.Context, []Record) []error) error {
 	file, err := os.Open(filepath.Clean(name))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -58,7 +75,10 @@ func (s *Spool) drain(ctx context.Context, name string, store func(context.Conte
 	if _, err := os.Stat(name); errors.Is(err, os.ErrNotExist) {
 		return nil // drained by another process between our opening and our lock
 	}
-	hopeless, err := s.storeAll(ctx, file, store)
+	if s.stored[filepath.Base(name)] == nil {
+		s.stored[filepath.Base(name)] = map[uuid.UUID]bool{}
+	}
+	hopeless, err := s.storeAll(ctx, file, s.stored[filepath.Base(name)], store)
 	switch {
 	case errors.Is(err, errDamaged), err == nil && hopeless > 0:
 		s.o.Log.ErrorContext(ctx, "a segment of the spool could not be stored in full and is kept for a person to look at", "file", filepath.Base(name)+damagedSuffix,
@@ -66,12 +86,14 @@ func (s *Spool) drain(ctx context.Context, name string, store func(context.Conte
 		if err := os.Rename(name, name+damagedSuffix); err != nil {
 			return fmt.Errorf("keep a damaged segment of the spool: %w", err)
 		}
+		delete(s.stored, filepath.Base(name))
 	case err != nil:
 		return err
 	default:
 		if err := os.Remove(name); err != nil {
 			return fmt.Errorf("remove a stored segment of the spool: %w", err)
 		}
+		delete(s.stored, filepath.Base(name))
 	}
 	if err := syncDir(s.o.Dir); err != nil {
 		return fmt.Errorf("sync the spool's directory: %w", err)
@@ -79,8 +101,10 @@ func (s *Spool) drain(ctx context.Context, name string, store func(context.Conte
 	return nil
 }
 
-// storeAll gives the records of a segment to store, drainWidth at a time.
-func (s *Spool) storeAll(ctx context.Context, file *os.File, store func(context.Context, uuid.UUID, []byte) error) (hopeless int, err error) {
+// storeAll gives the records of a segment to store, except those that it has stored before.
+func (s *Spool) storeAll(
+	ctx context.Context, file *os.File, stored map[uuid.UUID]bool, store func(context.Context, []Record) []error,
+) (hopeless int, err error) {
 	r := bufio.NewReaderSize(file, 64<<10)
 	if err := begin(r); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -88,55 +112,70 @@ func (s *Spool) storeAll(ctx context.Context, file *os.File, store func(context.
 		}
 		return 0, err
 	}
-	for {
-		batch := make([]record, 0, drainWidth)
-		var end error
-		for len(batch) < drainWidth && end == nil {
+	var refused, end error
+	for end == nil {
+		batch := make([]record, 0, s.width)
+		for len(batch) < s.width && end == nil {
 			var rec record
-			if rec, end = next(r); end == nil {
+			if rec, end = next(r); end == nil && !stored[rec.id] {
 				batch = append(batch, rec)
 			}
 		}
-		bad, err := s.storeBatch(ctx, batch, store)
-		hopeless += bad
-		switch {
-		case err != nil:
-			return hopeless, err
-		case errors.Is(end, io.EOF):
-			return hopeless, nil
-		case end != nil:
-			return hopeless, end
+		result := s.storeBatch(ctx, batch, store)
+		hopeless += result.hopeless
+		for _, id := range result.stored {
+			stored[id] = true
+		}
+		s.width = min(2*s.width, drainWidth)
+		if result.refused != nil {
+			s.width = 1
+			if len(result.stored)+result.hopeless == 0 {
+				return hopeless, fmt.Errorf("%w: %w", errAllRefused, result.refused)
+			}
+			refused = cmp.Or(refused, result.refused)
 		}
 	}
+	if refused != nil || errors.Is(end, io.EOF) {
+		return hopeless, refused
+	}
+	return hopeless, end
 }
 
-func (s *Spool) storeBatch(ctx context.Context, batch []record, store func(context.Context, uuid.UUID, []byte) error) (hopeless int, err error) {
-	errs := make([]error, len(batch))
-	var all sync.WaitGroup
-	for i, rec := range batch {
-		all.Go(func() {
-			plain, err := s.o.Open(ctx, rec.envelope, aad(rec.id))
-			if errors.Is(err, keyring.ErrDamaged) {
-				errs[i] = fmt.Errorf("%w: %w", ErrHopeless, err)
-				return
-			}
-			if err != nil {
-				errs[i] = fmt.Errorf("open a record of the spool: %w", err)
-				return
-			}
-			errs[i] = store(ctx, rec.id, plain)
-		})
-	}
-	all.Wait()
-	for i, e := range errs {
+// batchResult says what became of some records; refused is the first error of those that stay.
+type batchResult struct {
+	stored   []uuid.UUID
+	hopeless int
+	refused  error
+}
+
+func (s *Spool) storeBatch(ctx context.Context, batch []record, store func(context.Context, []Record) []error) (result batchResult) {
+	opened := make([]Record, 0, len(batch))
+	for _, rec := range batch {
+		plain, err := s.o.Open(ctx, rec.envelope, aad(rec.id))
 		switch {
-		case e == nil:
-		case errors.Is(e, ErrHopeless):
-			s.o.Log.ErrorContext(ctx, "a record of the spool can never be stored", "submission_id", batch[i].id, "error", e)
-			hopeless++
-		case err == nil:
-			err = e
+		case errors.Is(err, keyring.ErrDamaged):
+			s.giveUp(ctx, rec.id, err)
+			result.hopeless++
+		case err != nil:
+			result.refused = cmp.Or(result.refused, fmt.Errorf("open a record of the spool: %w", err))
+		default:
+			opened = append(opened, Record{ID: rec.id, Plain: plain})
 		}
 	}
-	return hopeless, err
+	for i, err := range store(ctx, opened) {
+		switch {
+		case err == nil:
+			result.stored = append(result.stored, opened[i].ID)
+		case errors.Is(err, ErrHopeless):
+			s.giveUp(ctx, opened[i].ID, err)
+			result.hopeless++
+		default:
+			result.refused = cmp.Or(result.refused, err)
+		}
+	}
+	return result
+}
+
+func (s *Spool) giveUp(ctx context.Context, id uuid.UUID, err error) {
+	s.o.Log.ErrorContext(ctx, "a record of the spool can never be stored", "submission_id", id, "error", err)
 }

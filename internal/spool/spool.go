@@ -63,6 +63,10 @@ type Spool struct {
 	bytes   int64 // of all segments in the directory, ours and others', as far as we know
 	records int   // that wait, as far as we know
 	oldest  time.Time
+
+	// Drain's own.
+	width  int                           // how many records it gives at once
+	stored map[string]map[uuid.UUID]bool // by segment, what it need not give again
 }
 
 // Open makes the directory if need be and counts what earlier processes left in it.
@@ -76,7 +80,7 @@ func Open(o Options) (*Spool, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the spool's directory: %w", err)
 	}
-	s := &Spool{o: o}
+	s := &Spool{o: o, width: 1, stored: map[string]map[uuid.UUID]bool{}}
 	if err := s.count(); err != nil {
 		return nil, err
 	}
@@ -188,6 +192,7 @@ func (s *Spool) count() error {
 		if err != nil {
 			return err
 		}
+		n -= len(s.stored[name])
 		bytes, records = bytes+size, records+n
 		if n > 0 && (oldest.IsZero() || first.Before(oldest)) {
 			oldest = first

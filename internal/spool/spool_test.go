@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,20 +51,28 @@ func start(t *testing.T, dir string, limit int64) *spool.Spool {
 
 func waiting(s *spool.Spool) int { n, _ := s.Waiting(); return n }
 
+// each stores records one after the other.
+func each(store func(id uuid.UUID, plain []byte) error) func(context.Context, []spool.Record) []error {
+	return func(_ context.Context, records []spool.Record) []error {
+		errs := make([]error, len(records))
+		for i, r := range records {
+			errs[i] = store(r.ID, r.Plain)
+		}
+		return errs
+	}
+}
+
 // drained collects what a spool gives.
 func drained(t *testing.T, s *spool.Spool) map[uuid.UUID]string {
 	t.Helper()
-	var mu sync.Mutex
 	got := map[uuid.UUID]string{}
-	err := s.Drain(context.Background(), func(_ context.Context, id uuid.UUID, plain []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
+	err := s.Drain(context.Background(), each(func(id uuid.UUID, plain []byte) error {
 		if _, twice := got[id]; twice {
 			t.Errorf("record %s was given twice", id)
 		}
 		got[id] = string(plain)
 		return nil
-	})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +162,7 @@ func TestSpool_RefusesWhatDoesNotFitAndKeepsWhatItHas(t *testing.T) {
 	}
 }
 
-func TestSpool_WhatStopsInTheMiddleIsGivenAgain(t *testing.T) {
+func TestSpool_OnlyWhatWasRefusedIsGivenAgain(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, 0)
 	for i := range 100 {
@@ -161,24 +170,45 @@ func TestSpool_WhatStopsInTheMiddleIsGivenAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var (
-		mu    sync.Mutex
-		given int
-		away  = errors.New("away")
-	)
-	err := s.Drain(context.Background(), func(context.Context, uuid.UUID, []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
+	given, away := 0, errors.New("away")
+	err := s.Drain(context.Background(), each(func(uuid.UUID, []byte) error {
 		if given++; given > 50 {
 			return away
 		}
 		return nil
-	})
-	if !errors.Is(err, away) || waiting(s) != 100 {
-		t.Fatalf("%v, %d wait", err, waiting(s))
+	}))
+	if !errors.Is(err, away) || waiting(s) != 50 || given > 100 {
+		t.Fatalf("%v, %d wait of which %d were given", err, waiting(s), given)
 	}
-	if got := drained(t, s); len(got) != 100 {
-		t.Errorf("%d given again", len(got))
+	if got := drained(t, s); len(got) != 50 || len(files(t, dir, "*")) != 0 {
+		t.Errorf("%d given again, left: %v", len(got), files(t, dir, "*"))
+	}
+}
+
+func TestSpool_OneRefusedRecordDoesNotHoldUpTheOthers(t *testing.T) {
+	s := start(t, t.TempDir(), 0)
+	var order []uuid.UUID
+	for range 40 {
+		id := uuid.New()
+		order = append(order, id)
+		if err := s.Append(context.Background(), id, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var given []uuid.UUID
+	locked := errors.New("locked")
+	err := s.Drain(context.Background(), each(func(id uuid.UUID, _ []byte) error {
+		given = append(given, id)
+		if id == order[4] {
+			return locked
+		}
+		return nil
+	}))
+	if !errors.Is(err, locked) || waiting(s) != 1 || !slices.Equal(given, order) {
+		t.Errorf("%v, %d wait, %d were given", err, waiting(s), len(given))
+	}
+	if got := drained(t, s); len(got) != 1 || waiting(s) != 0 {
+		t.Errorf("%d were given again, %d wait", len(got), waiting(s))
 	}
 }
 
@@ -260,19 +290,14 @@ func TestSpool_OneHopelessRecordDoesNotHoldUpTheOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var (
-		mu     sync.Mutex
-		stored int
-	)
-	err := s.Drain(context.Background(), func(_ context.Context, id uuid.UUID, _ []byte) error {
+	stored := 0
+	err := s.Drain(context.Background(), each(func(id uuid.UUID, _ []byte) error {
 		if id == bad {
 			return fmt.Errorf("too long: %w", spool.ErrHopeless)
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		stored++
 		return nil
-	})
+	}))
 	if err != nil || stored != 4 || len(files(t, dir, "*.damaged")) != 1 || waiting(s) != 0 {
 		t.Errorf("%v, %d stored, %d kept aside, %d wait", err, stored, len(files(t, dir, "*.damaged")), waiting(s))
 	}
