@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 func TestMeasure_EveryRowAddsUp(t *testing.T) {
 	p := plan{
 		warm: 50 * time.Millisecond, saturated: 300 * time.Millisecond, pipeline: 300 * time.Millisecond, yardstick: time.Second, steady: 200 * time.Millisecond, repeats: 1,
-		rates: []float64{100, 1000}, long: 200 * time.Millisecond, every: 100 * time.Millisecond, clients: 16, settle: 2 * time.Minute, ids: true,
+		rates: []float64{100, 1000}, dispatch: 100, long: 200 * time.Millisecond, every: 100 * time.Millisecond, clients: 16, settle: 2 * time.Minute, ids: true,
 	}
 	b, err := newBench(t.Context(), settings{}, p, testWriter{t})
 	if err != nil {
@@ -35,11 +35,11 @@ func TestMeasure_EveryRowAddsUp(t *testing.T) {
 	for _, problem := range got.problems {
 		t.Error(problem)
 	}
-	if len(got.rows) != 2 || len(got.noop) != 3 || len(got.rounds) != 1 || len(got.steady) != 2 || len(got.long) != 2 {
-		t.Fatalf("%d, %d, %d, %d and %d rows", len(got.rows), len(got.noop), len(got.rounds), len(got.steady), len(got.long))
+	if len(got.rows) != 2 || len(got.noop) != 3 || len(got.rounds) != 1 || len(got.steady) != 2 || len(got.long) != 2 || len(got.dispatch) != len(layouts()) {
+		t.Fatalf("%d, %d, %d, %d, %d and %d rows", len(got.rows), len(got.noop), len(got.rounds), len(got.steady), len(got.long), len(got.dispatch))
 	}
 	one := got.rounds[0]
-	rows := append([]row{one.naive, one.capture, one.repeat, one.pipeline.row, got.steady[0].row, got.steady[1].row, got.long[0].row}, got.noop...)
+	rows := append([]row{one.naive, one.capture, one.repeat, one.pipeline.row, got.steady[0].row, got.steady[1].row, got.dispatch[0].row, got.long[0].row}, got.noop...)
 	for _, r := range rows {
 		if r.Count == 0 || r.Rate <= 0 || r.P50 <= 0 || r.P50 > r.P95 || r.P95 > r.P99 || r.P99 > r.P999 || r.Foreign < 0 || r.Foreign > 1 {
 			t.Errorf("%s: %+v", r.Name, r)
@@ -57,7 +57,7 @@ func TestMeasure_EveryRowAddsUp(t *testing.T) {
 		t.Errorf("pipeline: %+v", pl)
 	}
 	text := got.markdown()
-	for _, want := range append(names(rows), "intake ÷ one GORM transaction", "new ÷ repeated", "p99 at 1,000 a second", "from minute") {
+	for _, want := range append(names(rows), "intake ÷ one GORM transaction", "new ÷ repeated", "p99 at 1,000 a second", "stored until offered, p95, one pool", "from minute") {
 		if !strings.Contains(text, want) {
 			t.Errorf("the report says nothing of %q", want)
 		}

@@ -20,6 +20,7 @@ type order struct {
 	People      int
 	First       int
 	Seed        uint64
+	Products    []string // that people ask for
 	IDs         bool // tell which leads were acknowledged
 }
 
@@ -37,7 +38,7 @@ func playLoad(ctx context.Context, _ []string) error {
 	}
 	options := load.Options{
 		Target: o.Targets[0], Also: o.Targets[1:], Form: benchForm, Rate: o.Rate, Connections: o.Connections, Duration: o.Duration,
-		People: o.People, First: o.First, Seed: o.Seed, Now: time.Now,
+		People: o.People, First: o.First, Seed: o.Seed, Products: o.Products, Now: time.Now,
 	}
 	var (
 		mu  sync.Mutex

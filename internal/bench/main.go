@@ -9,7 +9,7 @@
 // role as first argument. Settings, all from the environment:
 //
 //	BENCH=long        also 1,000 a second for ten minutes; short: for those who work on it
-//	BENCH_ONLY=a,b    some groups of rows: pgbench, noop, capture, naive, pipeline, steady, long
+//	BENCH_ONLY=a,b    some groups of rows: pgbench, noop, capture, naive, pipeline, steady, dispatch, long
 //	BENCH_PROFILE=dir profiles of the processor time of the capture process, one a round
 //	BENCH_POSTGRES=.. PostgreSQL settings other than the launcher's, as "name=value name=value"
 //	BENCH_WRITE=1     writes the report to docs/benchmarks.md
@@ -107,6 +107,7 @@ type plan struct {
 	steady    time.Duration // a row at a fixed rate
 	repeats   int           // of the rows whose ratios are promised
 	rates     []float64     // leads per second of the rows at a fixed rate
+	dispatch  float64       // of those that show how soon leads are offered
 	long      time.Duration // at 1,000 a second, to see drift; 0: not
 	every     time.Duration // the steps of that one
 	clients   int           // connections at saturation
@@ -117,7 +118,7 @@ type plan struct {
 func planned(name string) (plan, error) {
 	p := plan{
 		warm: time.Second, saturated: 5 * time.Second, pipeline: 10 * time.Second, yardstick: 4 * time.Second, steady: 6 * time.Second, repeats: 3,
-		rates: []float64{200, 1000, 3000}, clients: 256, settle: 2 * time.Minute,
+		rates: []float64{200, 1000, 3000}, dispatch: 500, clients: 256, settle: 2 * time.Minute,
 	}
 	switch name {
 	case "":

@@ -102,6 +102,10 @@ func (s *system) progress(ctx context.Context, conn *pgx.Conn) (progress, error)
 	if err = conn.QueryRow(ctx, `SELECT (SELECT count(*) FROM lead), (SELECT count(*) FROM offer WHERE attempt = 1)`).Scan(&p.leads, &p.offered); err != nil {
 		return p, fmt.Errorf("count leads and offers: %w", err)
 	}
+	if s.crm == nil {
+		p.crm.Leads = int(p.leads) // nothing is to be delivered
+		return p, nil
+	}
 	p.crm, err = delivered(ctx, s.crm)
 	return p, err
 }

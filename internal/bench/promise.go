@@ -96,5 +96,11 @@ func (r *result) latencies() []promise {
 			all = append(all, promise{name: "p99 at 3,000 a second", unit: " ms", bound: 8, values: []float64{s.P99}, foreign: foreign})
 		}
 	}
+	for i, d := range r.dispatch {
+		l := layouts()[i]
+		all = append(all, promise{
+			name: fmt.Sprintf("stored until offered, p95, %s", l.name), unit: " ms", bound: l.bound, values: []float64{d.Place.P95}, foreign: d.Foreign,
+		})
+	}
 	return all
 }

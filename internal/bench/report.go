@@ -18,8 +18,8 @@ func (r *result) markdown() string {
 	if busy := r.busiest(); busy > busyAbove {
 		fmt.Fprintf(&b, "**Others took up to %.0f %% of the machine: times below say little about Leadline.**\n\n", 100*busy)
 	}
-	b.WriteString("| | per second | answer ms p50 | p95 | p99 | p99.9 | to the offer ms p50 | p99 | CPU µs app | CPU µs PostgreSQL | batch | WAL B | errors | others' CPU |\n")
-	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|\n")
+	b.WriteString("| | per second | answer ms p50 | p95 | p99 | p99.9 | to the offer ms p50 | p95 | p99 | CPU µs app | CPU µs PostgreSQL | batch | WAL B | errors | others' CPU |\n")
+	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|\n")
 	for _, x := range r.table() {
 		b.WriteString(x.line())
 	}
@@ -70,6 +70,9 @@ func (r *result) table() []row {
 	for _, s := range r.steady {
 		rows = append(rows, s.row)
 	}
+	for _, d := range r.dispatch {
+		rows = append(rows, d.row)
+	}
 	of(func(x round) row { return x.pipeline.row })
 	return rows
 }
@@ -108,7 +111,7 @@ func middle(rows []row) row {
 }
 
 func (x row) line() string {
-	cells := []string{x.Name, figure(x.Rate), figure(x.P50), figure(x.P95), figure(x.P99), figure(x.P999), dash(x.Place.P50), dash(x.Place.P99), dash(x.App), dash(x.DB), dash(x.Batch), dash(x.WAL), errorsOf(x.Errors), fmt.Sprintf("%.0f %%", 100*x.Foreign)}
+	cells := []string{x.Name, figure(x.Rate), figure(x.P50), figure(x.P95), figure(x.P99), figure(x.P999), dash(x.Place.P50), dash(x.Place.P95), dash(x.Place.P99), dash(x.App), dash(x.DB), dash(x.Batch), dash(x.WAL), errorsOf(x.Errors), fmt.Sprintf("%.0f %%", 100*x.Foreign)}
 	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 

@@ -10,7 +10,7 @@ import (
 
 // capture measures intake alone with leads of new people, and then with the same people again under other keys.
 func (b *bench) capture(ctx context.Context, out *result, i int) (fresh, repeat row, err error) {
-	dsn, err := b.prepared(ctx, "capture", "")
+	dsn, err := b.prepared(ctx, "capture", "", usual())
 	if err != nil {
 		return fresh, repeat, err
 	}
@@ -88,7 +88,7 @@ func (b *bench) booked(ctx context.Context, out *result, dsn, table, id string, 
 }
 
 // prepared makes a database with the bench's configuration in it. crm is the address of the CRM; empty: no connection.
-func (b *bench) prepared(ctx context.Context, name, crm string) (dsn string, err error) {
+func (b *bench) prepared(ctx context.Context, name, crm string, l layout) (dsn string, err error) {
 	if dsn, err = b.fresh(ctx, name); err != nil {
 		return "", err
 	}
@@ -97,5 +97,5 @@ func (b *bench) prepared(ctx context.Context, name, crm string) (dsn string, err
 		return "", err
 	}
 	defer db.Close()
-	return dsn, publish(ctx, db, crm)
+	return dsn, publish(ctx, db, crm, l)
 }

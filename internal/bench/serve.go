@@ -77,18 +77,27 @@ func (p *process) takesLeads(ctx context.Context) error {
 type system struct {
 	b       *bench
 	dsn     string
-	crm     *process
+	crm     *process // nil: none is connected
 	servers []*process
 }
 
 // system starts everything on a new database. The caller calls stop.
 func (b *bench) system(ctx context.Context, name string, servers int) (*system, error) {
-	s := &system{b: b}
-	var err error
-	if s.crm, err = b.child(ctx, "crm"); err != nil {
+	crm, err := b.child(ctx, "crm")
+	if err != nil {
 		return nil, err
 	}
-	if s.dsn, err = b.prepared(ctx, name, s.crm.url()); err != nil {
+	return b.launch(ctx, &system{b: b, crm: crm}, name, servers, usual())
+}
+
+// launch starts a system's servers.
+func (b *bench) launch(ctx context.Context, s *system, name string, servers int, l layout) (*system, error) {
+	crm := ""
+	if s.crm != nil {
+		crm = s.crm.url()
+	}
+	var err error
+	if s.dsn, err = b.prepared(ctx, name, crm, l); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -107,9 +116,15 @@ func (s *system) stop() {
 	for _, p := range s.servers {
 		p.stop()
 	}
-	s.crm.stop()
+	if s.crm != nil {
+		s.crm.stop()
+	}
 }
 
 func (s *system) target(name string) target {
-	return target{b: s.b, name: name, servers: s.servers, others: []*process{s.crm}}
+	t := target{b: s.b, name: name, servers: s.servers}
+	if s.crm != nil {
+		t.others = []*process{s.crm}
+	}
+	return t
 }

@@ -25,7 +25,7 @@ func (b *bench) steady(ctx context.Context, out *result) error {
 	}
 	defer s.stop()
 	for _, rate := range b.plan.rates {
-		m, err := s.step(ctx, out, fmt.Sprintf("everything on, %.0f/s", rate), rate, b.plan.warm, b.plan.steady)
+		m, err := s.step(ctx, out, fmt.Sprintf("everything on, %.0f/s", rate), order{Rate: rate}, b.plan.warm, b.plan.steady)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (b *bench) long(ctx context.Context, out *result) error {
 	}
 	defer s.stop()
 	for passed := time.Duration(0); passed < b.plan.long; passed += b.plan.every {
-		m, err := s.step(ctx, out, fmt.Sprintf("everything on, %d/s, from minute %.0f", longRate, passed.Minutes()), longRate, 0, b.plan.every)
+		m, err := s.step(ctx, out, fmt.Sprintf("everything on, %d/s, from minute %.0f", longRate, passed.Minutes()), order{Rate: longRate}, 0, b.plan.every)
 		if err != nil {
 			return err
 		}
@@ -54,8 +54,8 @@ func (b *bench) long(ctx context.Context, out *result) error {
 	return nil
 }
 
-// step sends at a rate for a while and waits until all of it has arrived.
-func (s *system) step(ctx context.Context, out *result, name string, rate float64, warm, duration time.Duration) (minute, error) {
+// step sends what is ordered for a while and waits until all of it has arrived.
+func (s *system) step(ctx context.Context, out *result, name string, o order, warm, duration time.Duration) (minute, error) {
 	var m minute
 	conn, err := pgx.Connect(ctx, s.dsn)
 	if err != nil {
@@ -64,8 +64,9 @@ func (s *system) step(ctx context.Context, out *result, name string, rate float6
 	defer func() { _ = conn.Close(ctx) }()
 	t := s.target(name)
 	s.b.say("%s", name)
-	if warm > 0 {
-		if _, err := s.b.send(ctx, name, order{Targets: t.addresses(), Rate: rate, Duration: warm}); err != nil {
+	o.Targets = t.addresses()
+	if o.Duration = warm; warm > 0 {
+		if _, err := s.b.send(ctx, name, o); err != nil {
 			return m, err
 		}
 		if _, err := s.drain(ctx, conn); err != nil {
@@ -76,9 +77,8 @@ func (s *system) step(ctx context.Context, out *result, name string, rate float6
 	if err != nil {
 		return m, err
 	}
-	m.row, err = s.b.watch(ctx, t.servers, t.others, func() (row, error) {
-		return s.b.send(ctx, name, order{Targets: t.addresses(), Rate: rate, Duration: duration})
-	})
+	o.Duration = duration
+	m.row, err = s.b.watch(ctx, t.servers, t.others, func() (row, error) { return s.b.send(ctx, name, o) })
 	if err != nil {
 		return m, err
 	}

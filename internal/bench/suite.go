@@ -13,11 +13,12 @@ const (
 	groupNaive     = "naive"    // the design that one would write first
 	groupPipeline  = "pipeline" // two servers with everything on, at saturation
 	groupSteady    = "steady"   // everything on, at fixed rates
-	groupLong      = "long"     // the same for ten minutes
+	groupDispatch  = "dispatch" // without a CRM: how soon leads are offered
+	groupLong      = "long"     // everything on for ten minutes
 )
 
 // groups are all of them, in the order in which they run.
-var groups = []string{groupYardstick, groupNoop, groupCapture, groupNaive, groupPipeline, groupSteady, groupLong}
+var groups = []string{groupYardstick, groupNoop, groupCapture, groupNaive, groupPipeline, groupSteady, groupDispatch, groupLong}
 
 // round is one repetition of the rows that are compared with each other, close in time, so that a machine that gets faster or slower
 // in between does it to all of them.
@@ -38,6 +39,7 @@ type result struct {
 	bare     []row    // pgbench, by rate
 	noop     []row    // by rate; at saturation first
 	steady   []minute // by rate
+	dispatch []minute // by layout, see layouts
 	rounds   []round
 	long     []minute
 	problems []string
@@ -65,7 +67,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 		group string
 		run   func(context.Context, *result) error
 	}{
-		{groupYardstick, b.yardsticks}, {groupNoop, b.noops}, {"", b.rounds}, {groupSteady, b.steady}, {groupLong, b.long},
+		{groupYardstick, b.yardsticks}, {groupNoop, b.noops}, {"", b.rounds}, {groupSteady, b.steady}, {groupDispatch, b.dispatch}, {groupLong, b.long},
 	} {
 		if step.group != "" && !b.wants(step.group) {
 			continue

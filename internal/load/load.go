@@ -44,7 +44,7 @@ type Options struct {
 	First    int           // number of the first lead: a run that goes on where one with the same Seed ended sends other keys
 	Timeout  time.Duration // for one answer; 0: 30 s
 	Seed     uint64        // same seed, same people and gaps; 0: a new one each run
-	Product  string        // sent as product when set
+	Products []string      // each person wants one of them; none: nothing is said of products
 	Now      func() time.Time
 
 	// Connections, when set, asks for a closed loop over that many connections instead of a rate.

@@ -178,7 +178,10 @@ type person struct {
 
 func (p *people) person(o Options, from []place, who int) person {
 	r := rand.New(rand.NewPCG(o.Seed, uint64(who)+2)) //nolint:gosec // made-up people are no secret
-	at := from[r.IntN(len(from))]
+	at, product := from[r.IntN(len(from))], ""
+	if len(o.Products) > 0 {
+		product = pick(r, o.Products)
+	}
 	first, last, trade := pick(r, at.first), pick(r, at.last), pick(r, trades())
 	return person{
 		Name:       first + " " + last,
@@ -188,7 +191,7 @@ func (p *people) person(o Options, from []place, who int) person {
 		Country:    at.country,
 		Region:     at.region,
 		PostalCode: at.postal,
-		Product:    o.Product,
+		Product:    product,
 		Notes:      pick(r, notes()),
 		Consent:    map[string]any{"phone": true, "email": true},
 		Context: map[string]string{
