@@ -51,8 +51,31 @@ type change struct {
 	spooled    bool
 }
 
-// amend runs one change in a transaction. Locks: key, lead, contact, then whatever Amended takes, last the event counter.
+// amend applies a change. A caller who has no more time leaves, and the change goes on without them: cutting it short would throw its
+// work and its connection away, and their next try would begin anew on a new one. That try then finds that it is done.
 func (s *Service) amend(ctx context.Context, c change) error {
+	select {
+	case s.amending <- struct{}{}:
+	case <-ctx.Done():
+		return busy(codeLocked, ctx.Err())
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-s.amending }()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), amendLimit)
+		defer cancel()
+		done <- s.amendNow(ctx, c)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return unknownOutcome(ctx.Err())
+	}
+}
+
+// amendNow runs one change in a transaction. Locks: key, lead, contact, then whatever Amended takes, last the event counter.
+func (s *Service) amendNow(ctx context.Context, c change) error {
 	var (
 		committed func()
 		wrote     bool
@@ -64,12 +87,6 @@ func (s *Service) amend(ctx context.Context, c change) error {
 	payload, err := s.sealed(ctx, id, c.sub, c.submission)
 	if err != nil {
 		return err
-	}
-	select {
-	case s.amending <- struct{}{}:
-		defer func() { <-s.amending }()
-	case <-ctx.Done():
-		return busy(codeLocked, ctx.Err())
 	}
 	err = postgres.InTx(ctx, s.DB.Path, func(tx pgx.Tx) error { // not where consoles read: a correction is part of what was sent
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {

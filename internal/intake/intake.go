@@ -32,9 +32,10 @@ const (
 	gateAbove    = 512
 	gateWait     = 250 * time.Millisecond
 	callerLimit  = 2 * time.Second
-	queueLimit   = time.Second // a submission that waited longer for its batch is refused while its sender still listens
-	mostAmending = 8           // half of the connections that amendments share with dispatch and the CRM's leases
-	queueBytes   = 64 << 20    // of what was sent, waiting or on its way
+	queueLimit   = time.Second      // a submission that waited longer for its batch is refused while its sender still listens
+	amendLimit   = 10 * time.Second // above what its statements may take together: ends only a dead connection
+	mostAmending = 8                // half of the connections that amendments share with dispatch and the CRM's leases
+	queueBytes   = 64 << 20         // of what was sent, waiting or on its way
 	drainLimit   = 5 * time.Second
 	retryAfter   = time.Second
 )
