@@ -21,7 +21,7 @@ type order struct {
 	First       int
 	Seed        uint64
 	Products    []string // that people ask for
-	IDs         bool // tell which leads were acknowledged
+	IDs         bool     // tell which leads were acknowledged
 }
 
 // sent is what it answers.

@@ -61,22 +61,8 @@ func (w *Writer) finishOnly(ctx context.Context, finish func(tx pgx.Tx) error) e
 func (w *Writer) recordBehind(ctx context.Context, result outbox.Result, finish func(tx pgx.Tx) error) (time.Duration, error) {
 	ctx, release := context.WithTimeout(context.WithoutCancel(ctx), behindRecord)
 	defer release()
-	var applied outbox.Applied
-	var later time.Duration
-	record := func() error {
-		return pgx.BeginFunc(ctx, w.o.DB.Jobs, func(tx pgx.Tx) error {
-			_, err := w.o.Store.Record(ctx, tx, []outbox.Result{result}, func(tx pgx.Tx, all []outbox.Applied) error {
-				applied = all[0]
-				if later = comeBack(applied); later > 0 {
-					return nil
-				}
-				return finish(tx)
-			})
-			return err
-		})
-	}
 	// The answer is known and only we know it: a database that stumbles must not make us write again. The lease is renewed meanwhile.
-	err := record()
+	applied, later, err := w.behind.record(ctx, result, finish)
 	for try := 1; err != nil && ctx.Err() == nil && try < recordTries; try++ {
 		rest := time.NewTimer(time.Duration(try) * recordRest)
 		select {
@@ -84,7 +70,7 @@ func (w *Writer) recordBehind(ctx context.Context, result outbox.Result, finish 
 		case <-rest.C:
 		}
 		rest.Stop()
-		err = record()
+		applied, later, err = w.behind.record(ctx, result, finish)
 	}
 	if err != nil {
 		return 0, err

@@ -37,6 +37,7 @@ type Writer struct {
 	calls    sync.WaitGroup
 	callCtx  context.Context // ends when calls must be given up
 	giveUp   context.CancelFunc
+	behind   *behindRecorder
 	back     chan string
 	next     chan outbox.Claimed // to a goroutine that has time
 
@@ -58,6 +59,7 @@ func NewWriter(o Options) *Writer {
 		back: make(chan string, 64), next: make(chan outbox.Claimed),
 	}
 	w.callCtx, w.giveUp = context.WithCancel(context.Background())
+	w.behind = newBehind(o.DB.Jobs, o.Store)
 	w.recorder = outbox.NewRecorder(outbox.RecorderOptions{
 		Pool: o.DB.Path, Store: o.Store, After: w.after, OnCommit: o.OnCommit, Log: o.Log,
 	})

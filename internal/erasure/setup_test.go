@@ -315,11 +315,7 @@ func (d *desk) held(id uuid.UUID) []outbox.Claimed {
 
 func (d *desk) record(results ...outbox.Result) []outbox.Applied {
 	d.t.Helper()
-	var applied []outbox.Applied
-	err := postgres.InTx(d.t.Context(), d.db.Jobs, func(tx pgx.Tx) (err error) {
-		applied, err = d.outbox.Record(d.t.Context(), tx, results, nil)
-		return err
-	})
+	applied, err := d.outbox.Record(d.t.Context(), d.db.Jobs, results)
 	if err != nil {
 		d.t.Fatal(err)
 	}

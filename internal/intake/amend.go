@@ -88,48 +88,46 @@ func (s *Service) amendNow(ctx context.Context, c change) error {
 	if err != nil {
 		return err
 	}
-	err = postgres.InTx(ctx, s.DB.Path, func(tx pgx.Tx) error { // not where consoles read: a correction is part of what was sent
+	// Not where consoles read: a correction is part of what was sent.
+	err = postgres.InTxThen(ctx, s.DB.Path, func(tx pgx.Tx) (*pgx.Batch, error) {
 		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '250ms'; SET LOCAL statement_timeout = '1s'`); err != nil {
-			return fmt.Errorf("bound amendment: %w", err)
+			return nil, fmt.Errorf("bound amendment: %w", err)
 		}
 		if c.spooled {
 			if late, err := overtaken(ctx, tx, c); err != nil || late {
-				return err
+				return nil, err
 			}
 		}
 		if c.resent {
 			if due, err := takeDigest(ctx, tx, c.sub); err != nil || !due {
-				return err
+				return nil, err
 			}
 		}
 		target, err := findTarget(ctx, tx, c.sub.Form, c.submission)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if target.alias {
 			if err := s.refuseOther(ctx, tx, target, c); err != nil {
-				return err
+				return nil, err
 			}
 		} else {
 			changed, err := target.apply(ctx, tx, c)
 			if err != nil || !changed {
-				return err
+				return nil, err
 			}
 			if s.Amended != nil {
 				if committed, err = s.Amended(ctx, tx, target.lead); err != nil {
-					return fmt.Errorf("announce amendment: %w", err)
+					return nil, fmt.Errorf("announce amendment: %w", err)
 				}
 			}
 		}
 		wrote = true
-		if err := keep(ctx, tx, id, payload); err != nil {
-			return err
-		}
-		if err := target.record(ctx, tx, id, c); err != nil {
-			return err
-		}
+		last := &pgx.Batch{}
+		keep(last, id, payload)
+		target.record(last, id, c)
 		failpoint.At(failpoint.Amending)
-		return nil
+		return last, nil
 	})
 	if err != nil {
 		return amendFault(err)
@@ -288,16 +286,9 @@ func (t target) answers(ctx context.Context, tx pgx.Tx) (lead.Answers, error) {
 
 // record notes that there was a change and tells the stream, as the last statement of its transaction. What was sent is in the payload
 // of the same id.
-func (t target) record(ctx context.Context, tx pgx.Tx, id uuid.UUID, c change) error {
-	_, err := tx.Exec(ctx, `INSERT INTO touch (id, lead_id, kind, correlation_id, payload) VALUES ($1, $2, 'amend', $3, '{}')`,
+func (t target) record(last *pgx.Batch, id uuid.UUID, c change) {
+	last.Queue(`INSERT INTO touch (id, lead_id, kind, correlation_id, payload) VALUES ($1, $2, 'amend', $3, '{}')`,
 		[16]byte(id), [16]byte(t.lead), c.sub.CorrelationID)
-	if err != nil {
-		return fmt.Errorf("record amendment: %w", err)
-	}
-	_, err = tx.Exec(ctx, `SELECT append_events(ARRAY[$1::uuid], ARRAY['amended'], ARRAY[$2::text], ARRAY[$3::uuid], ARRAY[$4::int],
+	last.Queue(`SELECT append_events(ARRAY[$1::uuid], ARRAY['amended'], ARRAY[$2::text], ARRAY[$3::uuid], ARRAY[$4::int],
 		ARRAY[jsonb_build_object('touch', $5::uuid)])`, [16]byte(t.lead), t.pool, t.rep, t.attempt, [16]byte(id))
-	if err != nil {
-		return fmt.Errorf("announce amendment: %w", err)
-	}
-	return nil
 }

@@ -29,11 +29,7 @@ func (s *Service) sealed(ctx context.Context, id uuid.UUID, sub *lead.Submission
 }
 
 // keep stores the payload of a submission that does not go through a writer.
-func keep(ctx context.Context, tx pgx.Tx, submission uuid.UUID, e keyring.Envelope) error {
-	_, err := tx.Exec(ctx, `INSERT INTO payload (submission, data_key, wrapped, sealed) VALUES ($1, $2, $3, $4)`,
+func keep(last *pgx.Batch, submission uuid.UUID, e keyring.Envelope) {
+	last.Queue(`INSERT INTO payload (submission, data_key, wrapped, sealed) VALUES ($1, $2, $3, $4)`,
 		[16]byte(submission), e.KeyID, e.Wrapped, e.Sealed)
-	if err != nil {
-		return fmt.Errorf("keep payload: %w", err)
-	}
-	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"leadline/internal/outbox"
 )
 
@@ -255,11 +253,7 @@ func (p *poster) recordOne(ctx context.Context, result outbox.Result) error {
 func (p *poster) record(ctx context.Context, results []outbox.Result) error {
 	ctx, release := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer release()
-	var applied []outbox.Applied
-	err := pgx.BeginFunc(ctx, p.s.o.DB.Jobs, func(tx pgx.Tx) (err error) {
-		applied, err = p.s.o.Store.Record(ctx, tx, results, nil)
-		return err
-	})
+	applied, err := p.s.o.Store.Record(ctx, p.s.o.DB.Jobs, results)
 	if err != nil {
 		return err
 	}

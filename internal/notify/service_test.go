@@ -229,10 +229,7 @@ func TestCard_IsBlindAndFollowsTheLeadInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	crm.Destination = outbox.CRM
-	err = postgres.InTx(t.Context(), w.db.Console, func(tx pgx.Tx) error {
-		_, err := w.store.Record(t.Context(), tx, []outbox.Result{{Claimed: crm, Outcome: outbox.WasDelivered, URL: "https://crm.example.com/1"}}, nil)
-		return err
-	})
+	_, err = w.store.Record(t.Context(), w.db.Console, []outbox.Result{{Claimed: crm, Outcome: outbox.WasDelivered, URL: "https://crm.example.com/1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

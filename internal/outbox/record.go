@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"leadline/internal/postgres"
 )
 
 // Outcome is how one write went.
@@ -105,13 +108,21 @@ WITH now_is AS (
 UPDATE delivery d SET wanted = d.wanted + 1, due_at = CASE WHEN d.written >= d.wanted THEN clock_timestamp() ELSE d.due_at END
 FROM changed c WHERE d.lead_id = c.id AND d.destination = 'chat' AND c.crm_state = 'confirmed' AND d.state NOT IN ('merged', 'erased')`
 
-// Record writes what workers learnt, in the caller's transaction: the rows, the leads' crm_state, jobs where asked for, and
-// last of all the events. also, when not nil, runs before the events, with what was applied; jobs complete themselves there.
-// The order of the answer is that of results.
-func (s *Store) Record(ctx context.Context, tx pgx.Tx, results []Result, also func(tx pgx.Tx, applied []Applied) error) ([]Applied, error) {
+// Record is RecordIn in a transaction of its own.
+func (s *Store) Record(ctx context.Context, pool *pgxpool.Pool, results []Result) (applied []Applied, err error) {
+	err = postgres.InTxThen(ctx, pool, func(tx pgx.Tx) (last *pgx.Batch, err error) {
+		applied, last, err = s.RecordIn(ctx, tx, results)
+		return last, err
+	})
+	return applied, err
+}
+
+// RecordIn writes what workers learnt, in the caller's transaction: the rows, the leads' crm_state, and jobs where asked for. last is to be
+// sent with the COMMIT: the events. The order of applied is that of results.
+func (s *Store) RecordIn(ctx context.Context, tx pgx.Tx, results []Result) (applied []Applied, last *pgx.Batch, err error) {
 	applied, facts, err := recordRows(ctx, tx, &pgx.Batch{}, results)
 	if err != nil {
-		return nil, fmt.Errorf("record %d deliveries: %w", len(results), err)
+		return nil, nil, fmt.Errorf("record %d deliveries: %w", len(results), err)
 	}
 	var refs []Ref
 	for _, a := range applied {
@@ -121,22 +132,11 @@ func (s *Store) Record(ctx context.Context, tx pgx.Tx, results []Result, also fu
 	}
 	if len(refs) > 0 {
 		if err := s.enqueue(ctx, tx, refs); err != nil {
-			return nil, fmt.Errorf("start jobs for %d deliveries: %w", len(refs), err)
+			return nil, nil, fmt.Errorf("start jobs for %d deliveries: %w", len(refs), err)
 		}
 	}
-	if also != nil {
-		if err := also(tx, applied); err != nil {
-			return nil, err
-		}
-	}
-	last := &pgx.Batch{}
-	if err := queueEvents(last, applied, facts); err != nil {
-		return nil, err
-	}
-	if err := tx.SendBatch(ctx, last).Close(); err != nil {
-		return nil, fmt.Errorf("append delivery events: %w", err)
-	}
-	return applied, nil
+	last = &pgx.Batch{}
+	return applied, last, queueEvents(last, applied, facts)
 }
 
 // recordPlain is Record for results that cannot ask for a job, in a transaction of its own: two exchanges with the database, since

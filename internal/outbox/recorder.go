@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -173,11 +172,7 @@ func (r *Recorder) commit(ctx context.Context, batch []Result) error {
 
 func (r *Recorder) write(ctx context.Context, batch []Result) (applied []Applied, err error) {
 	if asksForJobs(batch) {
-		err = pgx.BeginFunc(ctx, r.o.Pool, func(tx pgx.Tx) (err error) {
-			applied, err = r.o.Store.Record(ctx, tx, batch, nil)
-			return err
-		})
-		return applied, err
+		return r.o.Store.Record(ctx, r.o.Pool, batch)
 	}
 	// A connection that comes back to its pool inside a transaction is closed, and the server rolls back.
 	err = r.o.Pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {

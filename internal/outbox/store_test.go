@@ -51,12 +51,12 @@ func (b *bench) lead(targets ...outbox.Target) (id uuid.UUID, claimed []outbox.C
 	return id, claimed
 }
 
-func (b *bench) record(results ...outbox.Result) (applied []outbox.Applied) {
+func (b *bench) record(results ...outbox.Result) []outbox.Applied {
 	b.t.Helper()
-	b.tx(func(tx pgx.Tx) (err error) {
-		applied, err = b.store.Record(b.t.Context(), tx, results, nil)
-		return err
-	})
+	applied, err := b.store.Record(b.t.Context(), b.db.Jobs, results)
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	return applied
 }
 

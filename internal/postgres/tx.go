@@ -29,6 +29,34 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) error) error {
 	return nil
 }
 
+// InTxThen is InTx for transactions whose last statements nobody reads: what f returns is sent together with the COMMIT. What these
+// statements lock is so held for the time of a commit, and not for that of another exchange as well. f may return no batch.
+func InTxThen(ctx context.Context, pool *pgxpool.Pool, f func(pgx.Tx) (last *pgx.Batch, err error)) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	defer conn.Release() // inside a transaction, after a panic, it is closed and the server rolls back
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	last, err := f(tx)
+	if err != nil {
+		rollback(ctx, tx)
+		return err
+	}
+	if last == nil {
+		last = &pgx.Batch{}
+	}
+	last.Queue("COMMIT")
+	if err := conn.SendBatch(ctx, last).Close(); err != nil {
+		rollback(ctx, tx)
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
 // rollback works even when the caller's context has ended, so that the connection can be used again.
 func rollback(ctx context.Context, tx pgx.Tx) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -18,6 +18,10 @@ import (
 // drainWidth is how many records are on their way at once when all goes well.
 const drainWidth = 32
 
+// patience is how many steps in a row may be refused before the rest waits for the next time: a few records may stand in the way of what
+// their senders try at this moment, and must not hold up those behind them.
+const patience = 16
+
 // ErrHopeless is what Drain's function returns for a record that can never be stored: it is kept aside, and the others go on.
 var ErrHopeless = errors.New("this record can never be stored")
 
@@ -32,7 +36,7 @@ type Record struct {
 
 // Drain gives every record that waits to store, in the order they came and several at a time, and removes a segment once all of it is
 // stored. store says for each what became of it: one that it refuses stays and is given again next time, which what it stored is not; the
-// first such error is returned. It stops where store refuses all it was given. Records appended meanwhile are drained with the next call.
+// first such error is returned. It stops where store refuses one after the other. Records appended meanwhile are drained with the next call.
 //
 // Whoever stores for others first waits for them, so Drain is careful: one record at a time after a refusal, twice as many after each
 // step without one.
@@ -113,6 +117,7 @@ func (s *Spool) storeAll(
 		return 0, err
 	}
 	var refused, end error
+	inVain := 0 // refusals since something was stored
 	for end == nil {
 		batch := make([]record, 0, s.width)
 		for len(batch) < s.width && end == nil {
@@ -129,10 +134,14 @@ func (s *Spool) storeAll(
 		s.width = min(2*s.width, drainWidth)
 		if result.refused != nil {
 			s.width = 1
-			if len(result.stored)+result.hopeless == 0 {
-				return hopeless, fmt.Errorf("%w: %w", errAllRefused, result.refused)
-			}
 			refused = cmp.Or(refused, result.refused)
+			inVain++
+		}
+		if len(result.stored) > 0 {
+			inVain = 0
+		}
+		if inVain > patience {
+			return hopeless, fmt.Errorf("%w: %w", errAllRefused, result.refused)
 		}
 	}
 	if refused != nil || errors.Is(end, io.EOF) {
