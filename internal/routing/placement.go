@@ -77,9 +77,12 @@ func (c Case) spent(home *Pool, now time.Time) bool {
 // stays tells leads that move only if somebody else can take them: their time ran out where they are.
 func (c Case) stays() bool { return c.From != uuid.Nil || c.Escalated }
 
+// lost tells the rep in whose hands the lead's time ran out.
+func (c Case) lost(id uuid.UUID) bool { return id == c.From && id != uuid.Nil }
+
 // had tells whether the lead was offered to a rep before, or is in their hands.
 func (c Case) had(id uuid.UUID) bool {
-	if id == c.From {
+	if c.lost(id) {
 		return true
 	}
 	for _, p := range c.Past {
@@ -191,7 +194,7 @@ func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person) Ver
 		o.explain(s, []Verdict{obstacle{code: rep.Unknown, words: "no such rep"}.verdict(s.rep)})
 		return nil
 	}
-	if who.ID == c.From {
+	if c.lost(who.ID) {
 		o.explain(s, []Verdict{obstacle{code: CodeOffered, words: "has it, and their time ran out"}.verdict(s.rep)})
 		return nil
 	}
@@ -242,21 +245,21 @@ func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 	if !s.pool.TakesTurns() {
 		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.ask()), w.Now)
 		o.explain(s, verdicts)
-		if open && t.Pool(s.pool.Overflow) == nil && (c.From == uuid.Nil || w.someoneIn(s.pool, c.From)) {
+		if open && t.Pool(s.pool.Overflow) == nil && (c.From == uuid.Nil || w.someoneIn(s.pool, c)) {
 			offer.Terms = 0
 			return offer
 		}
 	}
-	if !open || !w.someoneIn(s.pool, c.From) {
+	if !open || !w.someoneIn(s.pool, c) {
 		return nil
 	}
 	return offer
 }
 
-// someoneIn tells whether any member but one would see an offer to the whole pool and may take it.
-func (w *World) someoneIn(p *Pool, but uuid.UUID) bool {
-	for _, c := range w.candidates(p, anyLead) {
-		if ok, _ := EligibleInPool(p, c, w.Now); ok && c.ID != but {
+// someoneIn tells whether any member who did not let the case's time run out would see an offer to the whole pool and may take it.
+func (w *World) someoneIn(p *Pool, c Case) bool {
+	for _, cand := range w.candidates(p, anyLead) {
+		if ok, _ := EligibleInPool(p, cand, w.Now); ok && !c.lost(cand.ID) {
 			return true
 		}
 	}
@@ -319,7 +322,7 @@ func Ready(t *Table, w *World, first *Pool) bool {
 				return true
 			}
 		case !s.pool.TakesTurns():
-			if t.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool, uuid.Nil) {
+			if t.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool, Case{}) {
 				return true
 			}
 		}
