@@ -25,9 +25,6 @@ func leadCommands() []command {
 	}
 }
 
-// byCommand is how a change says that the command line made it.
-const byCommand = "command"
-
 // withLead runs f for the lead whose id stands on the command line; an alias names the one lead.
 func (c *call) withLead(ctx context.Context, f func(desk *dispatch.Service, id uuid.UUID) error) error {
 	if len(c.args) != 1 {
