@@ -34,7 +34,7 @@ CREATE TABLE lead_pause (
     reason     text NOT NULL CHECK (reason IN ('quiet_hours','asked_for_time','on_hold')),
     note       text NOT NULL DEFAULT '',             -- in words; goes with an erasure
     until      timestamptz,                          -- null: until somebody resumes it
-    by         text NOT NULL,                        -- console, api or command
+    by         text NOT NULL,                        -- console, api or command line
     resumed_at timestamptz,                          -- before its time, or by the next pause
     PRIMARY KEY (lead_id, at)
 );

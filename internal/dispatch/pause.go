@@ -39,7 +39,7 @@ type PauseRequest struct {
 	Reason string
 	Until  time.Time
 	Note   string // at most 200 characters are kept; never contact details
-	By     string // console, api or command
+	By     string // console, api or command line
 }
 
 // pause is why and until when the clocks of a lead stand.
