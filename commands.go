@@ -72,6 +72,7 @@ func commands() []command {
 	}
 	all = append(all, userCommands()...)
 	all = append(all, repCommands()...)
+	all = append(all, leadCommands()...)
 	all = append(all, secretCommands()...)
 	all = append(all, auditCommands()...)
 	all = append(all, eraseCommands()...)

@@ -80,6 +80,7 @@ type apiLeadPage struct {
 	Offers     []apiOffer        `json:"offers"`
 	Timeline   []apiEvent        `json:"timeline"`
 	Clocks     apiClocks         `json:"clocks"`
+	Pause      *apiPause         `json:"pause"` // null: its clocks run
 }
 
 type apiPerson struct {
@@ -137,7 +138,12 @@ type apiClocks struct {
 	Shown      *float64 `json:"submit_to_screen_seconds"` // a console of somebody asked by name has confirmed it
 	Claimed    *float64 `json:"submit_to_claim_seconds"`
 	FirstTouch *float64 `json:"submit_to_first_touch_seconds"`
-	Confirmed  *float64 `json:"submit_to_crm_seconds"` // the slowest CRM, once all have confirmed
+	Contact    *float64 `json:"submit_to_contact_seconds"` // both sides have spoken
+	Confirmed  *float64 `json:"submit_to_crm_seconds"`     // the slowest CRM, once all have confirmed
+
+	System *float64   `json:"system_seconds"` // until a screen showed it; where none tells, until it was offered
+	Human  *float64   `json:"human_seconds"`  // from there to the first touch
+	SLA    []apiClock `json:"sla"`            // the clocks of its pool, with when they are due
 }
 
 // Lead is GET /v1/leads/{id}. An alias answers with the one lead. Contact details are masked without the scope leads:reveal; with it
@@ -176,14 +182,14 @@ func (a *API) Lead(c *fiber.Ctx) error {
 	if page.Fields == nil {
 		page.Fields = map[string]string{}
 	}
-	if err := a.history(ctx, grant.Leads, &page, found, people); err != nil {
+	if err := a.history(ctx, grant.Leads, &page, found, people, grant.Reveal); err != nil {
 		return err
 	}
 	return c.JSON(page)
 }
 
-// history adds what happened: the decision, the deliveries, the timeline and the clocks made of them.
-func (a *API) history(ctx context.Context, scope lead.Scope, page *apiLeadPage, l lead.Lead, people map[uuid.UUID]rep.Rep) error {
+// history adds what happened: the decision, the deliveries, the timeline and the clocks made of them. noted: also what people wrote.
+func (a *API) history(ctx context.Context, scope lead.Scope, page *apiLeadPage, l lead.Lead, people map[uuid.UUID]rep.Rep, noted bool) error {
 	var err error
 	if page.Decision, err = a.decision(ctx, scope, l.ID, people); err != nil {
 		return err
@@ -229,7 +235,7 @@ func (a *API) history(ctx context.Context, scope lead.Scope, page *apiLeadPage, 
 			page.Clocks.Shown = &seconds
 		}
 	}
-	return nil
+	return a.addClocks(ctx, page, l, events, noted)
 }
 
 func (a *API) decision(ctx context.Context, scope lead.Scope, id uuid.UUID, people map[uuid.UUID]rep.Rep) (*apiDecision, error) {

@@ -192,6 +192,12 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "Offer ended", joined(who, Readable(text("state")), Readable(text("code")), Readable(text("reason")))
 	case "alarm":
 		m.Word, m.Detail = "Alarm", joined(Readable(text("kind")), text("state"))
+	case "clock":
+		m.Word, m.Detail = clockStep(text("clock"), text("step"), text("moved") == "true", who)
+	case "paused":
+		m.Word, m.Detail, m.Person = "Paused", joined(Readable(text("reason")), pausedUntil(text("until"))), true
+	case "resumed":
+		m.Word, m.Detail, m.Person = "Resumed", "its clocks run again", true
 	case "claimed":
 		m.Word, m.Detail, m.Person = "Claimed", joined(prefixed("by ", who), text("by")), true
 	case "touched":
@@ -286,6 +292,10 @@ func cause(c string) string {
 		return "nobody free before"
 	case "drain":
 		return "somebody became free"
+	case "sla_expired":
+		return "the time before that ran out"
+	case "sla_escalated":
+		return "far too late"
 	}
 	return Readable(c)
 }

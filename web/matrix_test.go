@@ -24,7 +24,7 @@ import (
 
 // How many requests the prober sends: the usual number, and with TORTURE=full at least this one.
 const (
-	probesUsual = 2_000
+	probesUsual = 2_500
 	probesFull  = 20_000
 )
 

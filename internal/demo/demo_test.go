@@ -155,6 +155,8 @@ INSERT INTO reveal (id, lead_id, account_id, audit_seq, until) SELECT id, id, id
 INSERT INTO fingerprint (fp, lead_id, last_seen) SELECT decode(md5(id::text), 'hex'), id, now() FROM lead;
 INSERT INTO decision (lead_id, version, rule, pool, trace) SELECT id, CASE WHEN id::text LIKE '%3' THEN 2 ELSE 1 END, 'r', 'mixed', '{}' FROM lead;
 INSERT INTO offer (lead_id, attempt, kind, pool, cause) SELECT id, 1, 'pool', 'mixed', 'first' FROM lead;
+INSERT INTO lead_clock (lead_id, kind, pool, target, started_at) SELECT id, 'accept', 'mixed', '1 h', now() FROM lead;
+INSERT INTO lead_pause (lead_id, reason, by) SELECT id, 'on_hold', 'console' FROM lead;
 INSERT INTO delivery (lead_id, connection, kind, destination) SELECT id, 'crm', 'webhook', 'crm' FROM lead;
 SELECT append_events(array_agg(id), array_agg('routed'::text), array_agg('mixed'::text), array_agg(NULL::uuid), array_agg(0), array_agg('{}'::jsonb)) FROM lead;`
 
@@ -178,6 +180,8 @@ func TestRemove_TakesAllOfTheDemoAndNothingElse(t *testing.T) {
 		`fingerprint`: "00000000-0000-0000-0000-000000000003",
 		`decision`:    "00000000-0000-0000-0000-000000000003",
 		`offer`:       "00000000-0000-0000-0000-000000000003",
+		`lead_clock`:  "00000000-0000-0000-0000-000000000003",
+		`lead_pause`:  "00000000-0000-0000-0000-000000000003",
 		`delivery`:    "00000000-0000-0000-0000-000000000003",
 		`event`:       "00000000-0000-0000-0000-000000000003",
 		`(SELECT email || ' ' || active || ' ' || demo AS lead_id FROM rep) AS r`:                       "real@acme.example true false, two@demo.example false false",

@@ -49,6 +49,8 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete credits", `DELETE FROM credit_entry WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete bids", `DELETE FROM bid WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete clocks", `DELETE FROM lead_clock WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete pauses", `DELETE FROM lead_pause WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete alarms", `DELETE FROM alarm WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete later decisions", `DELETE FROM decision_step WHERE lead_id IN (SELECT id FROM demo_lead)`},

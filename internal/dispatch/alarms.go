@@ -27,14 +27,20 @@ WITH opened AS (
 SELECT append_events(array_agg(lead_id), array_agg($4::text), array_agg(pool), array_agg(NULL::uuid), array_agg(0),
     array_agg(jsonb_build_object('kind', kind, 'state', 'opened'))) FROM opened HAVING count(*) > 0`
 
-// openAlarms queues alarms about leads whose ladder has ended, with an event for each that was not open before. It comes before the other
+// openAlarms queues alarms about leads whose ladder has ended or who are far too late, with an event for each that was not open before. It comes before the other
 // events: alarms are locked before the counter of events, everywhere.
 func openAlarms(send *pgx.Batch, batch []*task) {
 	var kinds, pools []string
 	var leads []uuid.UUID
+	open := func(t *task, kind string) {
+		kinds, leads, pools = append(kinds, kind), append(leads, t.id), append(pools, t.to.pool)
+	}
 	for _, t := range batch {
 		if t.alarm != "" && t.to != nil {
-			kinds, leads, pools = append(kinds, t.alarm), append(leads, t.id), append(pools, t.to.pool)
+			open(t, t.alarm)
+		}
+		if t.late != nil && t.late.alarms() && t.to != nil {
+			open(t, AlarmLate)
 		}
 	}
 	if len(leads) > 0 {

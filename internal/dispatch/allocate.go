@@ -49,10 +49,14 @@ func (w *world) giveBack(t *task) {
 
 // asCase is the lead as routing sees it. Its decision is taken by then.
 func (t *task) asCase() routing.Case {
-	return routing.Case{
+	c := routing.Case{
 		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
 		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
 	}
+	if t.late != nil {
+		c.From, c.Escalated = t.late.from, t.late.toManager
+	}
+	return c
 }
 
 func placed(p *routing.Placement) *placement {

@@ -125,6 +125,7 @@ func (s *Service) award(ctx context.Context, tx pgx.Tx, c *claim, leadID uuid.UU
 		return won, name, e, fmt.Errorf("store turns of %s: %w", pool.Slug, err)
 	}
 	won = ClaimRequest{LeadID: leadID, RepID: best.rep, Attempt: c.attempt, By: best.by}
+	c.who = w.People[best.email].Rep
 	e, err = s.give(ctx, tx, c, won, at)
 	return won, [2]string{best.email, best.name}, e, err
 }

@@ -13,6 +13,8 @@ import (
 	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/postgres"
+	"leadline/internal/rep"
+	"leadline/internal/routing"
 )
 
 // The codes of Conflict faults.
@@ -86,14 +88,17 @@ type claim struct {
 
 	open      bool // an offer of the current attempt is open
 	offeredTo *uuid.UUID
-	late      bool // its deadline has passed
+	late      bool    // its deadline has passed
+	shownFor  float64 // seconds since a screen showed it, or since it was made where none did
 
 	asked string // state of the offer that the rep saw; empty: none, or not the rep's
 
-	repEmail  string
-	repActive bool
-	winner    string // e-mail and name of the holder
-	winnerIs  string
+	who      rep.Rep   // the claimant, as far as a claim asks
+	now      time.Time // on the database's clock
+	paused   *pause    // nil: its clocks run
+	barred   bool      // the lead was just taken out of the claimant's hands
+	winner   string    // e-mail and name of the holder
+	winnerIs string
 }
 
 // readClaim locks the lead, and only then reads the rest: what stood in the way of the lock has changed it.
@@ -109,17 +114,27 @@ func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
 		FROM lead l LEFT JOIN rep r ON r.id = l.rep_id WHERE l.id = $1`, r.LeadID).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&claimedAt, &since, &c.winner, &c.winnerIs)
 	})
-	batch.Queue(`SELECT o.rep_id, o.state = 'open', coalesce(o.deadline <= clock_timestamp(), false)
+	batch.Queue(`SELECT o.rep_id, o.state = 'open', coalesce(o.deadline <= clock_timestamp(), false),
+			extract(epoch FROM clock_timestamp() - coalesce(o.shown_at, o.offered_at))::double precision
 		FROM offer o JOIN lead l ON l.id = o.lead_id AND l.attempt = o.attempt WHERE l.id = $1`, r.LeadID).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&c.offeredTo, &c.open, &c.late}, func() error { return nil })
+		_, err := pgx.ForEachRow(rows, []any{&c.offeredTo, &c.open, &c.late, &c.shownFor}, func() error { return nil })
 		return err
 	})
 	batch.Queue(`SELECT state FROM offer WHERE lead_id = $1 AND attempt = $2 AND rep_id = $3`, r.LeadID, r.Attempt, r.RepID).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&c.asked}, func() error { return nil })
 		return err
 	})
-	batch.Queue(`SELECT email, active FROM rep WHERE id = $1`, r.RepID).QueryRow(func(row pgx.Row) error {
-		return missing(row.Scan(&c.repEmail, &c.repActive), "There is no such rep.")
+	batch.Queue(`SELECT id, email, active, hours, timezone FROM rep WHERE id = $1`, r.RepID).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&c.who.ID, &c.who.Email, &c.who.Active, &c.who.Hours, &c.who.Timezone), "There is no such rep.")
+	})
+	batch.Queue(`SELECT clock_timestamp(), EXISTS (SELECT FROM lead_clock c JOIN lead l ON l.id = c.lead_id
+		WHERE c.lead_id = $1 AND c.taken_from = $2 AND c.taken_attempt = l.attempt)`, r.LeadID, r.RepID).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&c.now, &c.barred)
+	})
+	batch.Queue(openPauseSQL, r.LeadID).Query(func(rows pgx.Rows) error {
+		var until *time.Time
+		_, err := pgx.ForEachRow(rows, []any{&until}, func() error { c.paused = &pause{until}; return nil })
+		return err
 	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read lead %s for a claim: %w", r.LeadID, err)
@@ -143,10 +158,12 @@ func (s *Service) judge(c *claim, r ClaimRequest) error {
 	switch {
 	case c.holder != nil:
 		return c.lost()
-	case !c.repActive:
+	case !c.who.Active:
 		return conflict(CodeNotEligible, "Your rep account is switched off, so you cannot take leads.")
 	case c.stage != lead.StageOffered && c.stage != lead.StageWaiting:
 		return conflict(CodeMovedOn, "This lead cannot be taken now.")
+	case c.barred:
+		return conflict(CodeNotEligible, "Your time for this lead ran out, so others are asked first.")
 	case r.Attempt != 0 && r.Attempt != c.attempt:
 		if c.asked == stateTimedOut {
 			return conflict(CodeExpired, "The time for this offer ran out. The lead has moved on.")
@@ -163,7 +180,7 @@ func (s *Service) judge(c *claim, r ClaimRequest) error {
 		}
 		return nil
 	}
-	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.repEmail), c.pool) {
+	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.who.Email), c.pool) {
 		return conflict(CodeNotEligible, "This lead is in a pool that you are not in.")
 	}
 	return nil
@@ -198,7 +215,7 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
-// give writes the claim.
+// give writes the claim. c.who is who gets the lead.
 func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest, at *time.Time) (effects, error) {
 	batch := &pgx.Batch{}
 	batch.Queue(`UPDATE lead SET stage = 'claimed', rep_id = $2, claimed_at = clock_timestamp(), revision = revision + 1
@@ -210,15 +227,18 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 		return err
 	})
 	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
+	e := effects{events: true}
+	s.startHeld(batch, c, r.LeadID, &e)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)
 	}
-	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, r.LeadID)
-	if err != nil {
+	var err error
+	if e.claimed, err = s.Outbox.Bump(ctx, tx, s.Node, r.LeadID); err != nil {
 		return effects{}, err
 	}
 	rows := &eventRows{}
 	if c.open {
+		e.delays = append(e.delays, delay{routing.ClockAccept, c.shownFor})
 		if err := rows.add(r.LeadID, lead.EventOfferEnded, c.pool, c.offeredTo, c.attempt, map[string]any{"state": "accepted", "reason": ""}); err != nil {
 			return effects{}, err
 		}
@@ -231,7 +251,7 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 			return effects{}, err
 		}
 	}
-	return effects{events: true, claimed: claimed}, rows.append(ctx, tx)
+	return e, rows.append(ctx, tx)
 }
 
 // How long an action of a person waits for a lead that dispatch or somebody else has locked, and how often it tries.

@@ -108,8 +108,22 @@ type effects struct {
 	claimed []outbox.Claimed
 	events  bool
 	moved   int           // leads whose place changed
-	nearest time.Duration // until the first deadline that was set; 0: none was
+	nearest time.Duration // until the first deadline or step of a clock that was set; 0: none was
 	freed   bool          // somebody may take leads now who could not before, or the other way round
+	delays  []delay
+}
+
+// delay is what a person took until something.
+type delay struct {
+	until   routing.ClockKind
+	seconds float64
+}
+
+// soon notes that something is due after a while; 0: nothing is.
+func (e *effects) soon(after time.Duration) {
+	if after > 0 && (e.nearest == 0 || after < e.nearest) {
+		e.nearest = after
+	}
 }
 
 // announce tells the rest of the process about a commit.
@@ -122,5 +136,8 @@ func (s *Service) announce(e effects) {
 	}
 	if e.freed {
 		poke(s.changed)
+	}
+	for _, d := range e.delays {
+		s.Metrics.HumanDelay(string(d.until), d.seconds)
 	}
 }

@@ -69,6 +69,11 @@ func eventsOf(batch []*task) (*eventRows, error) {
 }
 
 func (t *task) events(rows *eventRows) error {
+	if t.late != nil {
+		if err := t.late.event(rows, t.id, true); err != nil {
+			return err
+		}
+	}
 	if t.endState != "" {
 		data := map[string]any{"state": t.endState, "reason": t.reason}
 		if t.declined != "" {

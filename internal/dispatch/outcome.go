@@ -3,12 +3,15 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/fault"
 	"leadline/internal/lead"
+	"leadline/internal/routing"
 )
 
 // OutcomeRequest is what came of a contact. RepID is the holder; the zero RepID stands for somebody else who may act for the
@@ -41,6 +44,8 @@ type held struct {
 	holder      *uuid.UUID
 	disposition string
 	touched     bool
+	spoke       bool    // both sides have spoken before
+	heldFor     float64 // seconds since the holder took it
 }
 
 // Outcome records a disposition and what follows from it. The first one is the first touch. Repeating it is harmless; another
@@ -74,7 +79,8 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 		if err != nil {
 			return effects{}, err
 		}
-		return effects{events: true, claimed: claimed, freed: h.stage == lead.StageClaimed}, appendOutcome(ctx, tx, h, r, stage)
+		e := effects{events: true, claimed: claimed, freed: h.stage == lead.StageClaimed, delays: h.delays(r.Disposition)}
+		return e, appendOutcome(ctx, tx, h, r, stage)
 	})
 	if err == nil && toFirstTouch != nil {
 		s.Metrics.FirstTouch(*toFirstTouch)
@@ -82,11 +88,25 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 	return err
 }
 
+// delays is what the holder took until what was reached now for the first time.
+func (h held) delays(disposition string) (d []delay) {
+	if attempts[disposition] && !h.touched {
+		d = append(d, delay{routing.ClockAttempt, h.heldFor})
+	}
+	if contacts[disposition] && !h.spoke {
+		d = append(d, delay{routing.ClockContact, h.heldFor})
+	}
+	return d
+}
+
 func readHeld(ctx context.Context, tx pgx.Tx, r OutcomeRequest) (held, error) {
 	var h held
 	var erased bool
-	err := tx.QueryRow(ctx, `SELECT stage, pool, attempt, rep_id, disposition, first_touch_at IS NOT NULL, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`,
-		r.LeadID).Scan(&h.stage, &h.pool, &h.attempt, &h.holder, &h.disposition, &h.touched, &erased)
+	err := tx.QueryRow(ctx, `SELECT stage, pool, attempt, rep_id, disposition, first_touch_at IS NOT NULL, erased_at IS NOT NULL,
+			coalesce(extract(epoch FROM clock_timestamp() - claimed_at), 0)::double precision,
+			EXISTS (SELECT FROM event e WHERE e.lead_id = lead.id AND e.kind = 'outcome' AND e.data->>'disposition' = ANY($2))
+		FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID, slices.Collect(maps.Keys(contacts))).
+		Scan(&h.stage, &h.pool, &h.attempt, &h.holder, &h.disposition, &h.touched, &erased, &h.heldFor, &h.spoke)
 	if err != nil {
 		return h, missing(err, "There is no such lead.")
 	}
@@ -109,12 +129,14 @@ func readHeld(ctx context.Context, tx pgx.Tx, r OutcomeRequest) (held, error) {
 func record(ctx context.Context, tx pgx.Tx, h held, r OutcomeRequest, stage lead.Stage) (*float64, error) {
 	closes := stage != lead.StageContacted
 	var seconds float64
-	err := tx.QueryRow(ctx, `UPDATE lead SET stage = $2, disposition = $3, revision = revision + 1,
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE lead SET stage = $2, disposition = $3, revision = revision + 1,
 			first_touch_at = coalesce(first_touch_at, clock_timestamp()),
 			closed_at = CASE WHEN $4 THEN clock_timestamp() END
 		WHERE id = $1 RETURNING extract(epoch FROM first_touch_at - accepted_at)::double precision`,
-		r.LeadID, string(stage), r.Disposition, closes).Scan(&seconds)
-	if err != nil {
+		r.LeadID, string(stage), r.Disposition, closes).QueryRow(func(row pgx.Row) error { return row.Scan(&seconds) })
+	stopHeld(batch, r.LeadID, r.Disposition, closes)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("record the outcome of lead %s: %w", r.LeadID, err)
 	}
 	if h.touched {

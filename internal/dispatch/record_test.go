@@ -34,6 +34,9 @@ func (d *desk) restless(version int64, terms routing.OfferTerms) *routing.Table 
 	open.Strategy = routing.Broadcast
 	order := pool("order", terms, names[2:5]...)
 	order.Strategy = routing.Fixed
+	for _, p := range []*routing.Pool{turns, busy, idle, open, order} {
+		p.SLA.Attempt = time.Hour
+	}
 	d.configureRules(version, []routing.Rule{
 		{Name: "austria", When: routing.Condition{Country: []string{"AT"}}, Then: routing.Target{Pool: "idle"}},
 		{Name: "france", When: routing.Condition{Country: []string{"FR"}}, Then: routing.Target{Pool: "order"}},
@@ -97,6 +100,14 @@ func (d *desk) lose(p *process) {
 			return false
 		})
 	}
+	random := rand.New(rand.NewPCG(2, 2))
+	d.eventually("a lead whose time is over", func() bool {
+		d.exec(everybodyBack)
+		p.PresenceChanged()
+		d.answer(p, random, 10)
+		d.later(routing.ClockAttempt, 61*time.Minute, ask[[]uuid.UUID](d, `SELECT coalesce(array_agg(lead_id), '{}') FROM lead_clock WHERE kind = 'first_attempt'`)...)
+		return ask[bool](d, `SELECT EXISTS (SELECT FROM decision_step WHERE cause = 'sla_expired')`)
+	})
 }
 
 // answer declines and claims some open offers. Either may come too late, which is an answer too.
@@ -138,7 +149,7 @@ func TestRecord_EveryStoredDecisionComesOutTheSameAgain(t *testing.T) {
 	<-p.ended
 
 	causes := ask[[]string](d, `SELECT array_agg(DISTINCT cause ORDER BY cause) FROM (SELECT cause FROM decision_step UNION ALL SELECT 'first') AS t`)
-	for _, want := range []string{"deactivated", "decline", "drain", "first", "overflow", "presence_lost", "timeout"} {
+	for _, want := range []string{"deactivated", "decline", "drain", "first", "overflow", "presence_lost", "sla_expired", "timeout"} {
 		if !slices.Contains(causes, want) {
 			t.Errorf("no decision has the cause %s; there are %v", want, causes)
 		}

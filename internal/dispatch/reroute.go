@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/audit"
-	"leadline/internal/lead"
 )
 
 // rerouteMost bounds one look for leads of people who were deactivated; the next look finds the others.
@@ -50,7 +49,7 @@ func (d *dispatcher) reroute(ctx context.Context, snap Snapshot) error {
 const takeBackSQL = `SELECT ` + taskColumns + `, l.rep_id FROM lead l JOIN rep r ON r.id = l.rep_id
 WHERE l.id = $2 AND l.stage = 'claimed' AND l.first_touch_at IS NULL AND NOT r.active FOR UPDATE OF l SKIP LOCKED`
 
-// rerouteOne takes one lead back and gives it its next place, in one transaction. The CRM is told, and the audit chain.
+// rerouteOne takes one lead back and gives it its next place, in one transaction.
 func (s *Service) rerouteOne(ctx context.Context, tx pgx.Tx, snap Snapshot, id uuid.UUID) (effects, error) {
 	rows, err := tx.Query(ctx, takeBackSQL, s.Node, id)
 	if err != nil {
@@ -65,23 +64,51 @@ func (s *Service) rerouteOne(ctx context.Context, tx pgx.Tx, snap Snapshot, id u
 		return effects{}, fmt.Errorf("take lead %s back: %w", id, err)
 	}
 	t.cause = causeDeactivated
-	if _, err := tx.Exec(ctx, `UPDATE lead SET rep_id = NULL, claimed_at = NULL, revision = revision + 1 WHERE id = $1`, id); err != nil {
-		return effects{}, fmt.Errorf("take lead %s back: %w", id, err)
+	return s.takeBack(ctx, tx, snap, t, from)
+}
+
+const giveUpSQL = `UPDATE lead SET rep_id = NULL, claimed_at = NULL, disposition = '', revision = revision + 1 WHERE id = $1`
+
+const stopTakenSQL = `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = '` + stoppedTakenBack + `'
+WHERE lead_id = $1 AND kind IN ('first_attempt', 'contact') AND stopped_at IS NULL`
+
+// takeBack takes a lead out of a rep's hands and gives it its next place. The CRM is told, and the audit chain. errStays: nobody else can take
+// it; the transaction is to be rolled back.
+func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, snap Snapshot, t *task, from uuid.UUID) (effects, error) {
+	var err error
+	if t.paused, err = readPause(ctx, tx, t.id); err != nil {
+		return effects{}, err
+	}
+	send := &pgx.Batch{}
+	send.Queue(giveUpSQL, t.id)
+	send.Queue(stopTakenSQL, t.id)
+	if err := tx.SendBatch(ctx, send).Close(); err != nil {
+		return effects{}, fmt.Errorf("take lead %s back: %w", t.id, err)
 	}
 	last, e, err := s.place(ctx, tx, snap, []*task{t})
 	if err != nil {
 		return effects{}, err
 	}
-	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, id)
+	if t.late != nil && t.to == nil {
+		return effects{}, errStays
+	}
+	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, t.id)
 	if err != nil {
 		return effects{}, err
 	}
-	entry := audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: id.String(), Detail: map[string]any{"rep": from}}
+	detail := map[string]any{"rep": from}
+	if t.late != nil {
+		detail["clock"] = t.late.kind
+		if err := t.late.mark(ctx, tx, t.id, &from, t.number()); err != nil {
+			return effects{}, err
+		}
+	}
+	entry := audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: t.id.String(), Detail: detail}
 	if _, err := audit.AppendTx(ctx, tx, entry); err != nil {
 		return effects{}, err
 	}
 	if err := tx.SendBatch(ctx, last).Close(); err != nil {
-		return effects{}, fmt.Errorf("write the next place of lead %s: %w", id, err)
+		return effects{}, fmt.Errorf("write the next place of lead %s: %w", t.id, err)
 	}
 	e.claimed = append(e.claimed, claimed...)
 	return *e, nil
@@ -89,5 +116,5 @@ func (s *Service) rerouteOne(ctx context.Context, tx pgx.Tx, snap Snapshot, id u
 
 // takenBack tells leads whose holder or offer went away through nobody's answer: the step that gave it is tried again.
 func (t *task) takenBack() bool {
-	return t.endState == stateWithdrawn || t.stage == lead.StageClaimed
+	return t.endState == stateWithdrawn || t.held()
 }

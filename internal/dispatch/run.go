@@ -150,6 +150,9 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 	if err := d.reroute(ctx, snap); err != nil {
 		return err
 	}
+	if err := d.clocks(ctx, alarm, snap); err != nil {
+		return err
+	}
 	if err := d.drain(ctx, alarm, snap); err != nil {
 		return err
 	}
@@ -210,12 +213,13 @@ func (d *dispatcher) patiently(ctx context.Context, from source) (taken, moved i
 	}
 }
 
-// Two look-ups in two indexes; least ignores nulls.
+// Three look-ups in three indexes; least ignores nulls.
 const nextDeadlineSQL = `SELECT extract(epoch FROM least(
     (SELECT min(deadline) FROM offer WHERE state = 'open' AND deadline IS NOT NULL),
-    (SELECT min(screen_by) FROM offer WHERE state = 'open' AND screen_by IS NOT NULL)) - clock_timestamp())::double precision`
+    (SELECT min(screen_by) FROM offer WHERE state = 'open' AND screen_by IS NOT NULL),
+    (SELECT min(next_at) FROM lead_clock WHERE next_at IS NOT NULL)) - clock_timestamp())::double precision`
 
-// nextDeadline tells how long the next offer still runs; 0: no offer ends by itself.
+// nextDeadline tells how long it is until the next offer ends by itself or the next step of a clock is due; 0: there is neither.
 func (d *dispatcher) nextDeadline(ctx context.Context) (time.Duration, error) {
 	var seconds *float64
 	if err := d.conn.QueryRow(ctx, nextDeadlineSQL).Scan(&seconds); err != nil {

@@ -21,7 +21,9 @@ const (
 	causeDeactivated  = "deactivated"
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
-	causeUnseen       = "unseen" // no screen showed the offer in time
+	causeUnseen       = "unseen"        // no screen showed the offer in time
+	causeExpired      = "sla_expired"   // a clock of the lead is over
+	causeEscalated    = "sla_escalated" // far over
 )
 
 // States in which an offer ends here. Accepted is written by Claim.
@@ -44,6 +46,8 @@ type task struct {
 	endState string          // how its open offer ends; empty: it has none
 	reason   string          // why, in words
 	declined routing.Decline // why it was passed; empty: it was not
+	late     *lateStep       // what a clock of the lead has come to; nil: no clock is the cause
+	paused   *pause          // of a lead that was in somebody's hands; nil: it is not paused
 
 	// From loadHistory, for leads that had a decision before.
 	decided bool
@@ -60,6 +64,9 @@ type task struct {
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change
 }
+
+// held tells leads that were in somebody's hands.
+func (t *task) held() bool { return t.stage == lead.StageClaimed || t.stage == lead.StageContacted }
 
 func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }
 

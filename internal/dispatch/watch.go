@@ -32,12 +32,13 @@ const (
 	AlarmNoOwner       = "no_owner"       // claimed by nobody who exists
 	AlarmOwnerInactive = "owner_inactive" // claimed and not contacted by somebody who has left
 	AlarmNoReview      = "no_review"      // held, but not in the queue of what is to be reviewed
+	AlarmLate          = "sla_missed"     // a clock of the lead is over by half as much again, or has nobody to act for it
 	AlarmConservation  = "conservation"   // leads that were accepted are in none of the places where one can be
 )
 
 // AlarmKinds lists every kind.
 var AlarmKinds = []string{
-	AlarmUnrouted, AlarmUndispatched, AlarmNoOffer, AlarmNoQueue, AlarmNoOwner, AlarmOwnerInactive, AlarmNoReview, AlarmConservation,
+	AlarmUnrouted, AlarmUndispatched, AlarmNoOffer, AlarmNoQueue, AlarmNoOwner, AlarmOwnerInactive, AlarmNoReview, AlarmLate, AlarmConservation,
 }
 
 // brokenSQL lists leads that break the promise: every accepted lead has, at every moment, an owner, a live offer, or a place in a queue that
@@ -68,7 +69,8 @@ SELECT b.id AS lead_id, b.pool, b.kind FROM (
 const unownedSQL = `SELECT count(*) FROM (` + brokenSQL + `) b WHERE b.kind <> 'unrouted'
     AND NOT EXISTS (SELECT FROM alarm a WHERE a.lead_id = b.lead_id AND a.closed_at IS NULL)`
 
-// Alarms close when what they are about is over; those about a ladder that ended, when somebody has the lead.
+// Alarms close when what they are about is over; those about a ladder that ended, when somebody has the lead, and those about a clock when it
+// has stopped, which it has not for good while the lead is only out of somebody's hands.
 const settleSQL = `
 WITH broken AS MATERIALIZED (` + brokenSQL + ` LIMIT $4),
 closed AS (
@@ -76,6 +78,8 @@ closed AS (
     WHERE a.closed_at IS NULL AND a.lead_id IS NOT NULL AND (SELECT count(*) FROM broken) < $4
       AND NOT EXISTS (SELECT FROM broken b WHERE b.lead_id = a.lead_id AND b.kind = a.kind AND b.pool = a.pool)
       AND NOT (a.kind = 'unrouted' AND EXISTS (SELECT FROM lead l WHERE l.id = a.lead_id AND l.stage IN ('new', 'offered', 'waiting')))
+      AND NOT (a.kind = 'sla_missed' AND EXISTS (SELECT FROM lead_clock c WHERE c.lead_id = a.lead_id AND coalesce(c.escalated_at, c.acted_at) IS NOT NULL
+          AND (c.stopped_at IS NULL OR c.stopped_by = 'taken_back')))
     RETURNING a.kind, a.lead_id, a.pool, 'closed' AS state
 ), opened AS (
     INSERT INTO alarm (kind, lead_id, pool) SELECT b.kind, b.lead_id, b.pool FROM broken b

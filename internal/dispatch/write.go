@@ -133,6 +133,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		}
 	}
 	queueReturned(send, batch)
+	w.startClocks(send, batch, e)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {
@@ -156,9 +157,7 @@ func (w *world) setDeadlines(batch []*task, e *effects) {
 			by := w.Now.Add(t.to.screen)
 			t.to.screenBy, soonest = &by, min(soonest, t.to.screen)
 		}
-		if e.nearest == 0 || soonest < e.nearest {
-			e.nearest = soonest
-		}
+		e.soon(soonest)
 	}
 }
 

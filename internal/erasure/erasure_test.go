@@ -37,6 +37,13 @@ var situations = []struct {
 		d.exec(`UPDATE lead SET stage = 'waiting' WHERE id = $1`, id)
 	}},
 	{"claimed", claim},
+	{"paused", func(d *desk, h *human, id uuid.UUID) {
+		claim(d, h, id)
+		pause := dispatch.PauseRequest{LeadID: id, Reason: dispatch.PauseOnHold, Note: "write to " + h.email, By: "console"}
+		if err := d.dispatch.Pause(d.t.Context(), pause); err != nil {
+			d.t.Fatal(err)
+		}
+	}},
 	{"contacted", func(d *desk, h *human, id uuid.UUID) { outcome(d, h, id, "connected") }},
 	{"booked", func(d *desk, h *human, id uuid.UUID) {
 		outcome(d, h, id, "booked")

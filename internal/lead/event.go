@@ -27,5 +27,8 @@ const (
 	EventDiscarded   EventKind = "discarded"    // {account}: it was held for review and is spam
 	EventHeld        EventKind = "held"         // {account}: discarding it was undone
 	EventAlarm       EventKind = "alarm"        // {kind, state: opened|closed}: somebody must look at it, or need not any more
+	EventClock       EventKind = "clock"        // {clock, step: warn|act|escalate, moved}: half, all, one and a half times its time is used; rep is who has the lead
+	EventPaused      EventKind = "paused"       // {reason, until, by}: its clocks stand
+	EventResumed     EventKind = "resumed"      // {by}: they run again
 	EventErased      EventKind = "erased"       // {}: the person behind it was erased; whoever shows or keeps the contact drops it
 )

@@ -70,3 +70,26 @@ func (b *builder) count(path, what string, text **int, most, otherwise int) int 
 	}
 	return n
 }
+
+// sla reads how much time a pool's leads may take.
+func (b *builder) sla(path, what string, d *slaDoc, p *routing.Pool) {
+	clock := func(key string, text *string) time.Duration {
+		return b.duration(path+"."+key, what+"."+key, text, time.Second, mostGoal, 0)
+	}
+	p.FirstTouch = clock("first_touch", &d.FirstTouch)
+	p.Calendar = routing.Calendar(b.word(path+".calendar", what+".calendar", &d.Calendar,
+		string(routing.PoolHours), string(routing.RepHours), string(routing.NoCalendar)))
+	p.SLA = routing.SLA{
+		System: clock("system", &d.System), Accept: clock("accept", &d.Accept), Attempt: clock("first_attempt", &d.Attempt), Contact: clock("contact", &d.Contact),
+		Act: routing.Act(b.word(path+".act", what+".act", &d.Act, texts(routing.Acts)...)),
+	}
+}
+
+// texts are words of the text as plain strings.
+func texts[S ~string](words []S) []string {
+	plain := make([]string, len(words))
+	for i, w := range words {
+		plain[i] = string(w)
+	}
+	return plain
+}

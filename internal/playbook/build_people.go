@@ -74,28 +74,18 @@ func (b *builder) pools() {
 		p := &routing.Pool{
 			Slug:       d.Slug,
 			Hours:      b.hours(path+".hours", what, &d.Hours, b.zone(path+".timezone", what, &d.Timezone)),
-			Strategy:   routing.Strategy(b.word(path+".strategy", what+": strategy", &d.Strategy, strategies()...)),
+			Strategy:   routing.Strategy(b.word(path+".strategy", what+": strategy", &d.Strategy, texts(routing.Strategies)...)),
 			Offer:      b.offer(path+".offer", what+": offer", &d.Offer),
 			Overflow:   d.Overflow,
 			LastResort: b.email(path+".last_resort", what+": last_resort", &d.LastResort),
-			FirstTouch: b.duration(path+".sla.first_touch", what+": sla.first_touch", &d.SLA.FirstTouch, time.Second, mostGoal, 0),
-			Calendar: routing.Calendar(b.word(path+".sla.calendar", what+": sla.calendar", &d.SLA.Calendar,
-				string(routing.PoolHours), string(routing.RepHours), string(routing.NoCalendar))),
 		}
+		b.sla(path+".sla", what+": sla", &d.SLA, p)
 		b.turns(path, what, d, p)
 		for j := range d.Members {
 			p.Members = append(p.Members, b.member(fmt.Sprintf("%s.members[%d]", path, j), what, &d.Members[j]))
 		}
 		b.cfg.Pools = append(b.cfg.Pools, p)
 	}
-}
-
-func strategies() []string {
-	var all []string
-	for _, s := range routing.Strategies {
-		all = append(all, string(s))
-	}
-	return all
 }
 
 func (b *builder) member(path, what string, d *memberDoc) routing.Member {

@@ -30,6 +30,7 @@ func checked(cfg *Config) []Problem {
 	}
 	c.products()
 	c.inactive()
+	c.clocks()
 	if table != nil {
 		c.fromRouting(table.Shadowed())
 		c.holes(table)

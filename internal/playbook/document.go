@@ -155,7 +155,12 @@ type offerDoc struct {
 
 type slaDoc struct {
 	FirstTouch string `yaml:"first_touch,omitempty"`
+	System     string `yaml:"system,omitempty"`
+	Accept     string `yaml:"accept,omitempty"`
+	Attempt    string `yaml:"first_attempt,omitempty"`
+	Contact    string `yaml:"contact,omitempty"`
 	Calendar   string `yaml:"calendar,omitempty"`
+	Act        string `yaml:"act,omitempty"`
 }
 
 type territoryDoc struct {

@@ -172,8 +172,8 @@ func Zone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// timetable reads the rep's own working hours.
-func (r Rep) timetable() (Hours, error) {
+// Timetable reads the rep's own working hours. An error says that they cannot be read, as when a newer version wrote them.
+func (r Rep) Timetable() (Hours, error) {
 	if r.Hours == "" {
 		return Hours{}, nil
 	}
@@ -192,7 +192,7 @@ func (r Rep) timetable() (Hours, error) {
 // InHours tells whether the rep's own timetable is open at a moment: without dates, absences and holidays, which Roster.At
 // knows of. Hours that cannot be read (written by a newer version) count as closed.
 func (r Rep) InHours(at time.Time) bool {
-	h, err := r.timetable()
+	h, err := r.Timetable()
 	return err == nil && h.Open(at)
 }
 

@@ -137,7 +137,7 @@ func (r *Roster) Working(p Rep, from, to time.Time) []Interval {
 // timeline says for every moment of a window whether somebody works and why not. What a person would be told first wins: dates of
 // employment, a pause, leave, a holiday, hours. Hours or a zone that cannot be read count as closed: no lead is offered on a guess.
 func (r *Roster) timeline(p Rep, window Interval) []stretch {
-	hours, err := p.timetable()
+	hours, err := p.Timetable()
 	if err != nil {
 		return []stretch{{window.From, OutOfHours}}
 	}

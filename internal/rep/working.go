@@ -45,16 +45,10 @@ func (h Hours) changes(at time.Time) time.Time {
 	return next
 }
 
-// WorkAfter is After by the rep's own hours. ok is false when these cannot be read.
-func (r Rep) WorkAfter(from time.Time, d time.Duration) (due time.Time, ok bool) {
-	key := timetable{r.Hours, r.Timezone}
-	if h, known := timetables.Load(key); known {
-		return h.(Hours).After(from, d), true
+// Length is how much open time lies between two moments.
+func (h Hours) Length(from, to time.Time) (d time.Duration) {
+	for _, part := range h.Between(from, to) {
+		d += part.To.Sub(part.From)
 	}
-	h, err := ParseHours(r.Hours, r.Timezone)
-	if err != nil {
-		return time.Time{}, false
-	}
-	timetables.Store(key, h)
-	return h.After(from, d), true
+	return d
 }

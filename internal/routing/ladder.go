@@ -75,9 +75,16 @@ func (t *Table) Chain(first *Pool) []*Pool {
 func (p *Pool) TakesTurns() bool { return p.Strategy != Pull && p.Strategy != Broadcast }
 
 // remaining gives the steps still open to a lead: all of them for one that is new or waits, those after the offer that ended
-// otherwise. An offer taken back because of the rep's absence was nobody's answer, so its step is tried again.
+// otherwise. An offer taken back because of the rep's absence was nobody's answer, so its step is tried again. One that is escalated goes
+// to the managers, unless one of them is being asked already.
 func remaining(steps []step, c Case) []step {
 	last, ok := c.last()
+	if c.Escalated {
+		if ok && last.Rung == RungManager && last.State == "open" {
+			return nil
+		}
+		return slices.DeleteFunc(steps, func(s step) bool { return s.rung != RungManager })
+	}
 	if !ok || c.Waits || c.New {
 		return steps
 	}

@@ -20,6 +20,8 @@ type Case struct {
 	Past      []Past    `json:"past,omitempty"`      // earlier offers, oldest first
 	Attempt   int       `json:"attempt,omitempty"`   // the number of the newest of them
 	Company   []string  `json:"company,omitempty"`   // e-mail addresses of reps who have open leads of the same company
+	From      uuid.UUID `json:"from,omitzero"`       // the rep in whose hands its time ran out: it goes to somebody else, or stays
+	Escalated bool      `json:"escalated,omitempty"` // far more than its time is over: it goes to a manager, or stays
 }
 
 // Past is an earlier offer of a lead.
@@ -66,14 +68,23 @@ func (c Case) turnsHad(pool string) (n int) {
 // spent tells whether a lead has had its attempts or its time, so that only the end of the ladder is left. A lead that waits climbs from the
 // start whenever somebody is free, however long it takes.
 func (c Case) spent(home *Pool, now time.Time) bool {
-	if c.Waits {
+	if c.Waits || c.stays() {
 		return false
 	}
 	return c.answered() >= home.Offer.Attempts || home.Offer.Total > 0 && now.Sub(c.Facts.AcceptedAt) >= home.Offer.Total
 }
 
-// had tells whether the lead was offered to a rep before.
+// stays tells leads that move only if somebody else can take them: their time ran out where they are.
+func (c Case) stays() bool { return c.From != uuid.Nil || c.Escalated }
+
+// lost tells the rep in whose hands the lead's time ran out.
+func (c Case) lost(id uuid.UUID) bool { return id == c.From && id != uuid.Nil }
+
+// had tells whether the lead was offered to a rep before, or is in their hands.
 func (c Case) had(id uuid.UUID) bool {
+	if c.lost(id) {
+		return true
+	}
 	for _, p := range c.Past {
 		if p.Rep == id {
 			return true
@@ -138,6 +149,9 @@ func Place(t *Table, w *World, c Case) Outcome {
 			empty = s.pool
 		}
 	}
+	if c.stays() {
+		return out
+	}
 	if spent || steps[len(steps)-1].rung == RungManager {
 		out.Alarm = AlarmUnrouted
 	}
@@ -178,6 +192,10 @@ func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person) Ver
 	who := w.People[s.rep]
 	if who == nil {
 		o.explain(s, []Verdict{obstacle{code: rep.Unknown, words: "no such rep"}.verdict(s.rep)})
+		return nil
+	}
+	if c.lost(who.ID) {
+		o.explain(s, []Verdict{obstacle{code: CodeOffered, words: "has it, and their time ran out"}.verdict(s.rep)})
 		return nil
 	}
 	if why := able(s.pool, who); why.Code != rep.Able {
@@ -227,21 +245,21 @@ func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 	if !s.pool.TakesTurns() {
 		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.ask()), w.Now)
 		o.explain(s, verdicts)
-		if open && t.Pool(s.pool.Overflow) == nil {
+		if open && t.Pool(s.pool.Overflow) == nil && (c.From == uuid.Nil || w.someoneIn(s.pool, c)) {
 			offer.Terms = 0
 			return offer
 		}
 	}
-	if !open || !w.someoneIn(s.pool) {
+	if !open || !w.someoneIn(s.pool, c) {
 		return nil
 	}
 	return offer
 }
 
-// someoneIn tells whether any member would see an offer to the whole pool and may take it.
-func (w *World) someoneIn(p *Pool) bool {
-	for _, c := range w.candidates(p, anyLead) {
-		if ok, _ := EligibleInPool(p, c, w.Now); ok {
+// someoneIn tells whether any member who did not let the case's time run out would see an offer to the whole pool and may take it.
+func (w *World) someoneIn(p *Pool, c Case) bool {
+	for _, cand := range w.candidates(p, anyLead) {
+		if ok, _ := EligibleInPool(p, cand, w.Now); ok && !c.lost(cand.ID) {
 			return true
 		}
 	}
@@ -304,7 +322,7 @@ func Ready(t *Table, w *World, first *Pool) bool {
 				return true
 			}
 		case !s.pool.TakesTurns():
-			if t.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool) {
+			if t.Pool(s.pool.Overflow) == nil || w.someoneIn(s.pool, Case{}) {
 				return true
 			}
 		}

@@ -56,6 +56,7 @@ func (c *compiler) checkPool(p *Pool) {
 		c.fail("pools", p.Slug, "sla.calendar", "unknown", "use pool_hours, rep_hours or none", "pool %q: there is no calendar %q", p.Slug, p.Calendar)
 	}
 	p.Offer = p.Offer.withDefaults()
+	p.SLA = p.SLA.withDefaults()
 	p.Reentry = p.Reentry.withDefaults()
 	p.LastResort = strings.ToLower(p.LastResort)
 	if len(p.Members) == 0 {

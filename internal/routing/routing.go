@@ -70,6 +70,7 @@ type Pool struct {
 	LastResort string        // e-mail of the rep who gets what nobody else could take, or empty
 	FirstTouch time.Duration // goal; zero: none
 	Calendar   Calendar      // in which hours the goal's clock runs
+	SLA        SLA           // its other clocks
 	Group      string        // pools of one group share their turns; empty: turns of its own
 	Needs      []string      // tags that a member must have to be offered leads
 	Sticky     bool          // a lead of a company goes to the member who has an open lead of it

@@ -28,6 +28,8 @@ type Metrics struct {
 	submitToConsole prometheus.Histogram
 	submitToCRM     *prometheus.HistogramVec
 	firstTouch      prometheus.Histogram
+	humanDelay      *prometheus.HistogramVec
+	clockSteps      *prometheus.CounterVec
 	notify          *prometheus.HistogramVec
 	delivery        *prometheus.CounterVec
 	queueDepth      *prometheus.GaugeVec
@@ -65,7 +67,12 @@ func NewMetrics() *Metrics {
 		submitToConsole: prometheus.NewHistogram(seconds("leadline_submit_to_console_seconds", "From the lead stored to its card painted on a console.", secondsBuckets)),
 		submitToCRM:     prometheus.NewHistogramVec(seconds("leadline_submit_to_crm_seconds", "From the lead stored to the CRM's confirmation.", secondsBuckets), []string{"connection"}),
 		firstTouch:      prometheus.NewHistogram(seconds("leadline_submit_to_first_touch_seconds", "From the lead stored to the first human attempt to reach it.", touchBuckets)),
-		notify:          prometheus.NewHistogramVec(seconds("leadline_notify_seconds", "From the lead stored to the notification accepted by the channel.", secondsBuckets), []string{"channel"}),
+		humanDelay: prometheus.NewHistogramVec(seconds("leadline_human_delay_seconds",
+			"What people took: accept, from the offer on a screen to the claim; first_attempt and contact, from the claim.", touchBuckets), []string{"until"}),
+		clockSteps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_sla_steps_total", Help: "Clocks of leads that used half of their time (warn), all of it (act), half as much again (escalate).",
+		}, []string{"clock", "step", "pool"}),
+		notify: prometheus.NewHistogramVec(seconds("leadline_notify_seconds", "From the lead stored to the notification accepted by the channel.", secondsBuckets), []string{"channel"}),
 		delivery: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_delivery_total", Help: "Writes to systems outside by destination and outcome.",
 		}, []string{"destination", "outcome"}),
@@ -108,8 +115,8 @@ func NewMetrics() *Metrics {
 			Name: "leadline_spam_total", Help: "Submissions by form and what was decided about them at the door: accept, hold, challenge.",
 		}, []string{"form", "verdict"}),
 	}
-	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.notify,
-		m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.alarms, m.conserved, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
+	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.humanDelay,
+		m.clockSteps, m.notify, m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.alarms, m.conserved, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -178,6 +185,20 @@ func (m *Metrics) SubmitToCRM(connection string, seconds float64) {
 func (m *Metrics) FirstTouch(seconds float64) {
 	if m != nil {
 		m.firstTouch.Observe(seconds)
+	}
+}
+
+// HumanDelay notes what people took until something, a constant of the code: accept, first_attempt, contact.
+func (m *Metrics) HumanDelay(until string, seconds float64) {
+	if m != nil {
+		m.humanDelay.WithLabelValues(until).Observe(seconds)
+	}
+}
+
+// ClockStep counts a step of a clock of a lead: warn, act or escalate. pool is one of the configuration.
+func (m *Metrics) ClockStep(clock, step, pool string) {
+	if m != nil {
+		m.clockSteps.WithLabelValues(clock, step, pool).Inc()
 	}
 }
 
