@@ -92,7 +92,9 @@ type claim struct {
 
 	repEmail  string
 	repActive bool
-	winner    string // e-mail and name of the holder
+	needs     []string // tags that whoever gets the lead must have
+	tags      string   // of the rep
+	winner    string   // e-mail and name of the holder
 	winnerIs  string
 }
 
@@ -121,6 +123,7 @@ func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
 	batch.Queue(`SELECT email, active FROM rep WHERE id = $1`, r.RepID).QueryRow(func(row pgx.Row) error {
 		return missing(row.Scan(&c.repEmail, &c.repActive), "There is no such rep.")
 	})
+	c.readNeeds(batch, r.LeadID, r.RepID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read lead %s for a claim: %w", r.LeadID, err)
 	}
@@ -165,6 +168,9 @@ func (s *Service) judge(c *claim, r ClaimRequest) error {
 	}
 	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.repEmail), c.pool) {
 		return conflict(CodeNotEligible, "This lead is in a pool that you are not in.")
+	}
+	if tag := c.lacks(); tag != "" {
+		return conflict(CodeNotEligible, "This lead is for people with the tag "+tag+".")
 	}
 	return nil
 }

@@ -23,13 +23,13 @@ func (d *desk) restless(version int64, terms routing.OfferTerms) *routing.Table 
 	turns := pool("turns", terms, names[:4]...)
 	turns.Overflow = "busy"
 	for i := range turns.Members {
-		turns.Members[i].Weight, turns.Members[i].CapOpen = float64(i+1), 6
+		turns.Members[i].Weight, turns.Members[i].Cap.Open = float64(i+1), 6
 	}
 	busy := pool("busy", terms, names[4:7]...)
 	busy.Strategy, busy.LastResort = routing.LeastLoaded, email("jon")
 	idle := pool("idle", terms, names[5:9]...)
 	idle.Strategy, idle.Overflow = routing.LongestIdle, "open"
-	idle.Members[0].CapPerDay = 20
+	idle.Members[0].Cap.PerDay = 20
 	open := pool("open", terms, names[6:]...)
 	open.Strategy = routing.Broadcast
 	order := pool("order", terms, names[2:5]...)

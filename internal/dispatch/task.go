@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -92,7 +93,8 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 }
 
 const historySQL = `
-SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
+SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''),
+    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
 LEFT JOIN offer o ON o.lead_id = t.id
@@ -125,9 +127,10 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		repID   *uuid.UUID
 		state   *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &d.Points, &d.Needs, &attempt, &step, &pool, &repID, &state}, func() error {
 		t := byID[id]
 		t.decided, t.decision = true, d
+		t.decision.Needs = slices.Clone(d.Needs) // the next row is read into the same place
 		if attempt != nil {
 			p := routing.Past{Attempt: *attempt, Rung: *step, Pool: *pool, State: *state}
 			if repID != nil {

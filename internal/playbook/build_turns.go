@@ -44,18 +44,24 @@ func (b *builder) terms(path, what string, d *repDoc, r *rep.Rep) {
 	}
 	d.Tags = b.tags(path+".tags", what, d.Tags)
 	r.Tags = strings.Join(d.Tags, " ")
-	slices.Sort(d.Calendars)
-	d.Calendars = slices.Compact(d.Calendars)
+	d.Calendars = b.knownCalendars(path, what, d.Calendars)
+	r.Calendars = strings.Join(d.Calendars, " ")
+}
+
+// knownCalendars checks slugs of calendars and gives them sorted, each once.
+func (b *builder) knownCalendars(path, what string, given []string) []string {
+	slices.Sort(given)
+	given = slices.Compact(given)
 	known := make([]string, len(b.cfg.Calendars))
 	for i, c := range b.cfg.Calendars {
 		known[i] = c.Slug
 	}
-	for _, slug := range d.Calendars {
+	for _, slug := range given {
 		if !slices.Contains(known, slug) {
 			b.fail(path+".calendars", "unknown", meant(slug, known), "%s: there is no calendar %q", what, slug)
 		}
 	}
-	r.Calendars = strings.Join(d.Calendars, " ")
+	return given
 }
 
 // day checks a day like 2026-12-01; empty stays empty.
@@ -150,24 +156,7 @@ func (b *builder) place(path, what string, d *memberDoc, m *routing.Member) {
 			b.fail(path+".ramp.days", "range", fmt.Sprintf("use a number from 1 to %d", mostRampDays), "%s: the ramp of %s cannot take %d days", what, m.Rep, *r.Days)
 		}
 	}
-	for _, c := range []struct {
-		key   string
-		given *int
-		limit *int
-	}{
-		{"open", d.Cap.Open, &m.CapOpen},
-		{"offers", d.Cap.Offers, &m.CapOffers},
-		{"uncontacted", d.Cap.Uncontacted, &m.CapUncontacted},
-		{"per_hour", d.Cap.PerHour, &m.CapPerHour},
-		{"per_day", d.Cap.PerDay, &m.CapPerDay},
-		{"per_week", d.Cap.PerWeek, &m.CapPerWeek},
-		{"reserve_hot", d.Cap.ReserveHot, &m.ReserveHot},
-	} {
-		*c.limit = b.limit(path+".cap."+c.key, what, m.Rep, c.given)
-	}
-	if m.ReserveHot > 0 && m.ReserveHot >= m.CapOpen {
-		b.fail(path+".cap.reserve_hot", "range", "make cap.open larger, or keep fewer", "%s: %s keeps %d leads for hot ones, but may have only %d open", what, m.Rep, m.ReserveHot, m.CapOpen)
-	}
+	m.Limits = b.limits(path, what+": "+m.Rep, &d.Cap, &d.CapPoints)
 }
 
 // knowsCalendars refuses a configuration without calendars that somebody in the database has: their holidays would silently be gone.

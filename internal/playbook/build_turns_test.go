@@ -59,7 +59,7 @@ func TestTurns_EveryKeyHasItsEffectAndIsWrittenBackToTheByte(t *testing.T) {
 	}
 	p := cfg.Pools[0]
 	mia := routing.Member{
-		Rep: "mia@example.com", Weight: 1, CapOpen: 5, ReserveHot: 2, CapOffers: 2, CapUncontacted: 4, CapPerHour: 6, CapPerDay: 30, CapPerWeek: 100,
+		Rep: "mia@example.com", Weight: 1, Limits: routing.Limits{Cap: routing.Caps{Open: 5, ReserveHot: 2, Offers: 2, Uncontacted: 4, PerHour: 6, PerDay: 30, PerWeek: 100}},
 	}
 	ben := routing.Member{Rep: "ben@example.com", Weight: 1, Overflow: true, Ramp: routing.Ramp{From: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Days: 30}}
 	if p.Members[0] != mia || p.Members[1] != ben {

@@ -54,7 +54,7 @@ func (c *Config) capacity(ctx context.Context, db *postgres.DB) (map[string]int,
 	for _, p := range c.Pools {
 		week, limited := 0, len(p.Members) > 0
 		for _, m := range p.Members {
-			limited = limited && m.CapPerDay > 0
+			limited = limited && m.Cap.PerDay > 0
 		}
 		if !limited {
 			continue
@@ -71,7 +71,7 @@ func (c *Config) capacity(ctx context.Context, db *postgres.DB) (map[string]int,
 		}
 		for _, m := range p.Members {
 			if r, known := people[m.Rep]; known && r.Active {
-				week += m.CapPerDay * workDays(r)
+				week += m.Cap.PerDay * workDays(r)
 			}
 		}
 		carries[p.Slug] = week

@@ -83,12 +83,37 @@ func (h Hours) Between(from, to time.Time) []Interval {
 		return []Interval{window}
 	}
 	// A day more on both sides: the clock may be set over midnight at the edge.
-	first, last := wall(from, h.zone).AddDate(0, 0, -1).Truncate(24*time.Hour), wall(to, h.zone).AddDate(0, 0, 1)
+	first, last := wall(from, h.Location()).AddDate(0, 0, -1).Truncate(24*time.Hour), wall(to, h.Location()).AddDate(0, 0, 1)
 	var spans []wallSpan
 	for day := first; day.Before(last); day = day.AddDate(0, 0, 1) {
-		for _, s := range h.days[day.Weekday()] {
+		parts := h.days[day.Weekday()]
+		if h.spec == "" {
+			parts = []span{{0, dayMinutes}}
+		}
+		for _, s := range parts {
 			spans = append(spans, wallSpan{day.Add(time.Duration(s.from) * time.Minute), day.Add(time.Duration(s.to) * time.Minute)})
 		}
 	}
-	return moments(h.zone, window, spans)
+	return moments(h.Location(), window, less(spans, h.closed))
+}
+
+// less are the parts of some spans that are in none of others.
+func less(spans, others []wallSpan) []wallSpan {
+	for _, o := range others {
+		var left []wallSpan
+		for _, s := range spans {
+			if !o.from.Before(s.to) || !s.from.Before(o.to) {
+				left = append(left, s)
+				continue
+			}
+			if s.from.Before(o.from) {
+				left = append(left, wallSpan{s.from, o.from})
+			}
+			if o.to.Before(s.to) {
+				left = append(left, wallSpan{o.to, s.to})
+			}
+		}
+		spans = left
+	}
+	return spans
 }
