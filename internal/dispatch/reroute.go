@@ -65,23 +65,28 @@ func (s *Service) rerouteOne(ctx context.Context, tx pgx.Tx, snap Snapshot, id u
 		return effects{}, fmt.Errorf("take lead %s back: %w", id, err)
 	}
 	t.cause = causeDeactivated
-	if _, err := tx.Exec(ctx, `UPDATE lead SET rep_id = NULL, claimed_at = NULL, revision = revision + 1 WHERE id = $1`, id); err != nil {
-		return effects{}, fmt.Errorf("take lead %s back: %w", id, err)
+	entry := audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: id.String(), Detail: map[string]any{"rep": from}}
+	return s.takeFromHolder(ctx, tx, snap, t, entry)
+}
+
+// takeFromHolder takes a lead, whose row is locked, from whoever holds it, gives it its next place, and writes down who did it.
+func (s *Service) takeFromHolder(ctx context.Context, tx pgx.Tx, snap Snapshot, t *task, entry audit.Entry) (effects, error) {
+	if _, err := tx.Exec(ctx, `UPDATE lead SET rep_id = NULL, claimed_at = NULL, revision = revision + 1 WHERE id = $1`, t.id); err != nil {
+		return effects{}, fmt.Errorf("take lead %s back: %w", t.id, err)
 	}
 	last, e, err := s.place(ctx, tx, snap, []*task{t})
 	if err != nil {
 		return effects{}, err
 	}
-	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, id)
+	claimed, err := s.Outbox.Bump(ctx, tx, s.Node, t.id)
 	if err != nil {
 		return effects{}, err
 	}
-	entry := audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: id.String(), Detail: map[string]any{"rep": from}}
 	if _, err := audit.AppendTx(ctx, tx, entry); err != nil {
 		return effects{}, err
 	}
 	if err := tx.SendBatch(ctx, last).Close(); err != nil {
-		return effects{}, fmt.Errorf("write the next place of lead %s: %w", id, err)
+		return effects{}, fmt.Errorf("write the next place of lead %s: %w", t.id, err)
 	}
 	e.claimed = append(e.claimed, claimed...)
 	return *e, nil

@@ -116,15 +116,24 @@ func (b *builder) turns(path, what string, d *poolDoc, p *routing.Pool) {
 	if p.Reentry.Policy != routing.CatchUp && (e.Most != nil || e.Within != "") {
 		b.fail(path+".reentry", "unused", "add policy: catch_up, or remove most and within", "%s: most and within say how turns are caught up, but none are", what)
 	}
-	p.BadLead = 1
-	if n := d.Credit.BadLead; n != nil {
-		if p.BadLead = *n; *n < 0 || *n > 3 {
-			b.fail(path+".credit.bad_lead", "range", "use a number from 0 to 3", "%s: credit.bad_lead cannot be %g", what, *n)
-		}
-		if *n == 1 {
-			d.Credit.BadLead = nil
-		}
+	p.BadLead = b.turnBack(path+".credit.bad_lead", what+": credit.bad_lead", &d.Credit.BadLead, 1)
+	p.NoShow = b.turnBack(path+".credit.no_show", what+": credit.no_show", &d.Credit.NoShow, 0)
+	p.Cancelled = b.turnBack(path+".credit.cancelled", what+": credit.cancelled", &d.Credit.Cancelled, 0)
+}
+
+// turnBack reads what is given back of a turn; the default becomes empty.
+func (b *builder) turnBack(path, what string, given **float64, otherwise float64) float64 {
+	if *given == nil {
+		return otherwise
 	}
+	n := **given
+	if n < 0 || n > 3 {
+		b.fail(path, "range", "use a number from 0 to 3", "%s cannot be %g", what, n)
+	}
+	if n == otherwise {
+		*given = nil
+	}
+	return n
 }
 
 // number reads a whole number; the default becomes empty.

@@ -150,7 +150,9 @@ type reentryDoc struct {
 }
 
 type creditDoc struct {
-	BadLead *float64 `yaml:"bad_lead,omitempty"`
+	BadLead   *float64 `yaml:"bad_lead,omitempty"`
+	NoShow    *float64 `yaml:"no_show,omitempty"`
+	Cancelled *float64 `yaml:"cancelled,omitempty"`
 }
 
 type offerDoc struct {

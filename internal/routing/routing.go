@@ -77,6 +77,8 @@ type Pool struct {
 	Sticky     bool          // a lead of a company goes to the member who has an open lead of it
 	Reentry    Reentry
 	BadLead    float64 // what a lead that turns out to be spam, a duplicate or a wrong contact gives back of a turn
+	NoShow     float64 // what one gives back that did not come to what it had booked
+	Cancelled  float64 // what one gives back that called it off
 	Quota      Quota   // what the pool takes all together
 	GroupQuota Quota   // what all pools of its group take all together
 }
