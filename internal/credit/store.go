@@ -28,8 +28,8 @@ type Kind string
 
 // The kinds.
 const (
-	BadLead  Kind = "bad_lead" // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
-	Declined Kind = "declined" // the rep passed it for a reason that is not theirs
+	BadLead     Kind = "bad_lead"    // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
+	Declined    Kind = "declined"    // the rep passed it for a reason that is not theirs
 	NoShow      Kind = "no_show"     // the lead did not come to what it had booked, or did after all
 	Cancelled   Kind = "cancelled"   // the lead called off what it had booked, or did not after all
 	Taken       Kind = "taken"       // somebody took the lead from the rep, with a reason

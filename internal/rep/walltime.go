@@ -94,26 +94,26 @@ func (h Hours) Between(from, to time.Time) []Interval {
 			spans = append(spans, wallSpan{day.Add(time.Duration(s.from) * time.Minute), day.Add(time.Duration(s.to) * time.Minute)})
 		}
 	}
-	return moments(h.Location(), window, less(spans, h.closed))
+	return Less(moments(h.Location(), window, spans), moments(h.Location(), window, h.closed))
 }
 
-// less are the parts of some spans that are in none of others.
-func less(spans, others []wallSpan) []wallSpan {
+// Less are the parts of some intervals that are in none of others.
+func Less(parts, others []Interval) []Interval {
 	for _, o := range others {
-		var left []wallSpan
-		for _, s := range spans {
-			if !o.from.Before(s.to) || !s.from.Before(o.to) {
-				left = append(left, s)
+		var left []Interval
+		for _, i := range parts {
+			if !o.From.Before(i.To) || !i.From.Before(o.To) {
+				left = append(left, i)
 				continue
 			}
-			if s.from.Before(o.from) {
-				left = append(left, wallSpan{s.from, o.from})
+			if i.From.Before(o.From) {
+				left = append(left, Interval{i.From, o.From})
 			}
-			if o.to.Before(s.to) {
-				left = append(left, wallSpan{o.to, s.to})
+			if o.To.Before(i.To) {
+				left = append(left, Interval{o.To, i.To})
 			}
 		}
-		spans = left
+		parts = left
 	}
-	return spans
+	return parts
 }
