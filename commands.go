@@ -287,10 +287,10 @@ func apply(ctx context.Context, c *call) error {
 	})
 }
 
-// acknowledged compares limits with the leads of last week, prints what it finds, and refuses to go on while a warning stands that nobody
+// acknowledged compares the text with the leads of last week and the people who are there, prints what it finds, and refuses to go on while a warning stands that nobody
 // has acknowledged.
 func (c *call) acknowledged(ctx context.Context, db *postgres.DB, cfg *playbook.Config, problems []playbook.Problem) error {
-	found, err := playbook.CheckVolume(ctx, db, cfg)
+	found, err := playbook.CheckStored(ctx, db, cfg, problems)
 	if err != nil {
 		return err
 	}

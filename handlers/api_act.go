@@ -84,11 +84,48 @@ func (a *API) Pass(c *fiber.Ctx) error {
 	if err != nil {
 		return a.tooLate(c, id, err)
 	}
-	after, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, id)
+	return a.placeOf(c, id)
+}
+
+// Release is POST /v1/leads/{id}/release {rep, reason}: takes a lead that was not contacted yet from its holder and gives it to others. With
+// a rep, who must be the holder, they give it away by choice.
+func (a *API) Release(c *fiber.Ctx) error {
+	var body struct {
+		Rep    string `json:"rep"` // e-mail address
+		Reason string `json:"reason"`
+	}
+	id, err := leadID(c)
+	if err == nil {
+		err = decode(c, &body)
+	}
 	if err != nil {
 		return err
 	}
-	return c.JSON(fiber.Map{"lead_id": after.ID.String(), "stage": after.Stage, "pool": after.Pool, "attempt": after.Attempt})
+	request := dispatch.ReleaseRequest{Reason: body.Reason}
+	if body.Rep == "" {
+		id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id)
+	} else {
+		var by rep.Rep
+		by, id, err = a.repAndLead(c, body.Rep, id)
+		request.RepID = by.ID
+	}
+	if err != nil {
+		return err
+	}
+	request.LeadID = id
+	if err := a.dispatch.Release(c.UserContext(), request); err != nil {
+		return a.tooLate(c, id, err)
+	}
+	return a.placeOf(c, id)
+}
+
+// placeOf answers with where a lead is now.
+func (a *API) placeOf(c *fiber.Ctx, id uuid.UUID) error {
+	now, err := a.leads.ByID(c.UserContext(), GrantOf(c).Leads, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(fiber.Map{"lead_id": now.ID.String(), "stage": now.Stage, "pool": now.Pool, "attempt": now.Attempt})
 }
 
 // Outcome is POST /v1/leads/{id}/outcome {rep, disposition, reason}: records what came of a contact. Without a rep the holder is

@@ -96,7 +96,7 @@ func (b *draftBody) config(ctx context.Context, db *postgres.DB) (*playbook.Conf
 	if problems = playbook.Check(cfg); playbook.Failed(problems) {
 		return nil, playbook.Refusal(problems)
 	}
-	more, err := playbook.CheckVolume(ctx, db, cfg)
+	more, err := playbook.CheckStored(ctx, db, cfg, problems)
 	if err != nil {
 		return nil, err
 	}

@@ -290,6 +290,10 @@ func cause(c string) string {
 		return "the rep before went away"
 	case "overflow":
 		return "nobody free before"
+	case "taken":
+		return "it was taken from whoever had it"
+	case "released":
+		return "whoever had it gave it to others"
 	case "drain":
 		return "somebody became free"
 	case "sla_expired":

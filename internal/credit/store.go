@@ -28,9 +28,13 @@ type Kind string
 
 // The kinds.
 const (
-	BadLead  Kind = "bad_lead" // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
-	Declined Kind = "declined" // the rep passed it for a reason that is not theirs
-	Manual   Kind = "manual"   // a manager's adjustment, with a reason
+	BadLead     Kind = "bad_lead"    // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
+	Declined    Kind = "declined"    // the rep passed it for a reason that is not theirs
+	NoShow      Kind = "no_show"     // the lead did not come to what it had booked, or did after all
+	Cancelled   Kind = "cancelled"   // the lead called off what it had booked, or did not after all
+	Taken       Kind = "taken"       // somebody took the lead from the rep, with a reason
+	Transferred Kind = "transferred" // the rep gave the lead to others by choice, with a reason: the turn is spent
+	Manual      Kind = "manual"      // a manager's adjustment, with a reason
 )
 
 // Bound is how far from the mean of a pool's members a credit can be, in turns. The allocator of package routing keeps the same.
@@ -52,19 +56,12 @@ type Entry struct {
 	At     time.Time // only when read
 }
 
-// QueueReturned queues the rows of turns that reps got back because the lead was not theirs to take. Their credits were changed in the same
-// transaction. keys are those of pool_state; the slices are parallel.
-func QueueReturned(send *pgx.Batch, keys []string, reps, leads []uuid.UUID, reasons []string) {
-	if len(keys) == 0 {
-		return
+// Queue queues the rows of entries whose credits are changed in the same transaction.
+func Queue(send *pgx.Batch, entries []Entry) {
+	for _, e := range entries {
+		send.Queue(`INSERT INTO credit_entry (id, pool, rep_id, lead_id, kind, amount, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			uuid.Must(uuid.NewV7()), e.Pool, e.RepID, e.LeadID, string(e.Kind), e.Amount, e.Reason)
 	}
-	ids := make([]uuid.UUID, len(keys))
-	for i := range ids {
-		ids[i] = uuid.Must(uuid.NewV7())
-	}
-	send.Queue(`INSERT INTO credit_entry (id, pool, rep_id, lead_id, kind, amount, reason)
-		SELECT id, pool, rep_id, lead_id, $6, 1, reason FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::text[]) AS e(id, pool, rep_id, lead_id, reason)`,
-		ids, keys, reps, leads, reasons, string(Declined))
 }
 
 // errNoTurns tells somebody who had no turn in a pool yet: they begin at the mean, so that there is nothing to add to.
@@ -119,32 +116,31 @@ func meanOf(credits []float64) float64 {
 // BadReasons are the reasons for which a disqualified lead gives its turn back.
 var BadReasons = []string{"spam", "duplicate", "wrong_contact", "wrong_number"}
 
-// Settle gives back what a bad lead has cost, or takes that again when it turns out to be none, so that the ledger says of each lead
-// what its outcome says. amount is what the pool of a turn gives back for a bad lead, and its key in pool_state; an empty key: the lead's
-// pool keeps no turns. Only a lead that came by a turn has cost one. The caller holds the lead's lock.
-func Settle(ctx context.Context, tx pgx.Tx, leadID, repID uuid.UUID, bad bool, terms func(pool string) (key string, amount float64)) error {
-	given := map[string]float64{}
-	rows, err := tx.Query(ctx, `SELECT pool, sum(amount) FROM credit_entry WHERE lead_id = $1 AND rep_id = $2 AND kind = 'bad_lead' GROUP BY pool`, leadID, repID)
+// Settle gives back what a lead with an outcome of kind due has cost, and takes again what another outcome had given back, so that the
+// ledger says of each lead what its outcome says. due is BadLead, NoShow or Cancelled, or empty: the outcome gives nothing back. amount is
+// what the pool of a turn gives back for it, and its key in pool_state; an empty key: the lead's pool keeps no turns. Only a lead that
+// came by a turn has cost one. The caller holds the lead's lock.
+func Settle(ctx context.Context, tx pgx.Tx, leadID, repID uuid.UUID, due Kind, terms func(pool string) (key string, amount float64)) error {
+	given, err := outcomes(ctx, tx, leadID, repID)
 	if err != nil {
-		return fmt.Errorf("read the credits of lead %s: %w", leadID, err)
+		return err
 	}
-	var pool string
-	var sum float64
-	if _, err := pgx.ForEachRow(rows, []any{&pool, &sum}, func() error { given[pool] = sum; return nil }); err != nil {
-		return fmt.Errorf("read the credits of lead %s: %w", leadID, err)
-	}
-	entry := Entry{RepID: repID, LeadID: &leadID, Kind: BadLead}
-	if !bad {
-		for entry.Pool, sum = range given {
-			if entry.Amount = -sum; sum <= 0 {
-				continue
-			}
-			if _, err := post(ctx, tx, entry); err != nil && !errors.Is(err, errNoTurns) {
-				return err
-			}
+	there := map[string]bool{} // pools in which what is due was given
+	for _, e := range given {
+		if e.Kind == due {
+			there[e.Pool] = true
+			continue
 		}
+		e.Amount = -e.Amount
+		if _, err := post(ctx, tx, e); err != nil && !errors.Is(err, errNoTurns) {
+			return err
+		}
+	}
+	if due == "" {
 		return nil
 	}
+	var pool string
+	entry := Entry{RepID: repID, LeadID: &leadID, Kind: due}
 	err = tx.QueryRow(ctx, `SELECT pool FROM offer WHERE lead_id = $1 AND rep_id = $2 AND state = 'accepted' AND rung = 'turn' ORDER BY attempt DESC LIMIT 1`,
 		leadID, repID).Scan(&pool)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -153,13 +149,31 @@ func Settle(ctx context.Context, tx pgx.Tx, leadID, repID uuid.UUID, bad bool, t
 	if err != nil {
 		return fmt.Errorf("look for the turn that lead %s has cost: %w", leadID, err)
 	}
-	if entry.Pool, entry.Amount = terms(pool); entry.Pool == "" || entry.Amount <= 0 || given[entry.Pool] > 0 {
+	if entry.Pool, entry.Amount = terms(pool); entry.Pool == "" || entry.Amount <= 0 || there[entry.Pool] {
 		return nil
 	}
 	if _, err := post(ctx, tx, entry); err != nil && !errors.Is(err, errNoTurns) {
 		return err
 	}
 	return nil
+}
+
+// outcomes are what the outcomes of a lead have given a rep and not taken again, by pool and kind.
+func outcomes(ctx context.Context, tx pgx.Tx, leadID, repID uuid.UUID) ([]Entry, error) {
+	rows, err := tx.Query(ctx, `SELECT pool, kind, sum(amount) FROM credit_entry WHERE lead_id = $1 AND rep_id = $2 AND kind IN ('bad_lead', 'no_show', 'cancelled')
+		GROUP BY pool, kind HAVING sum(amount) > 1e-9 ORDER BY pool, kind`, leadID, repID)
+	if err != nil {
+		return nil, fmt.Errorf("read the credits of lead %s: %w", leadID, err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Entry, error) {
+		e := Entry{RepID: repID, LeadID: &leadID}
+		err := row.Scan(&e.Pool, &e.Kind, &e.Amount)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the credits of lead %s: %w", leadID, err)
+	}
+	return all, nil
 }
 
 // Store adjusts credits and reads the ledger. Safe for use by many goroutines.

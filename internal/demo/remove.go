@@ -33,13 +33,14 @@ func Remove(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 // removeSteps run in this order. The demo's leads are locked first, so that a dispatch or claim in progress has written its rows
-// before they are looked for; pools are locked in slug order, as everybody who allocates does.
+// before they are looked for; pools are locked in slug order and reps by id, as everybody who allocates does.
 var removeSteps = []struct{ what, sql string }{
 	{"find demo leads", `CREATE TEMP TABLE demo_lead ON COMMIT DROP AS
 		SELECT id FROM lead WHERE demo
 		   OR EXISTS (SELECT FROM decision d JOIN config_version v ON v.number = d.version WHERE d.lead_id = lead.id AND v.demo)`},
 	{"lock demo leads", `SELECT FROM lead WHERE id IN (SELECT id FROM demo_lead) ORDER BY id FOR UPDATE`},
 	{"lock pools", `SELECT FROM pool_state ORDER BY pool FOR UPDATE`},
+	{"lock reps", `SELECT FROM rep WHERE demo ORDER BY id FOR UPDATE`},
 	{"delete keys", `DELETE FROM client_key WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
 	{"delete fingerprints", `DELETE FROM fingerprint WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete payloads", `DELETE FROM payload WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
@@ -53,6 +54,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete pauses", `DELETE FROM lead_pause WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete alarms", `DELETE FROM alarm WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete points", `DELETE FROM lead_points WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete later decisions", `DELETE FROM decision_step WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},

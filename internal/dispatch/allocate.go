@@ -3,6 +3,9 @@ package dispatch
 import (
 	"fmt"
 
+	"github.com/google/uuid"
+
+	"leadline/internal/credit"
 	"leadline/internal/lead"
 	"leadline/internal/routing"
 )
@@ -33,18 +36,37 @@ func (w *world) allocate(batch []*task) (err error) {
 	return nil
 }
 
-// giveBack returns the turn of a rep who passed for a reason that is not theirs.
+// giveBack returns the turn of a rep who passed for a reason that is not theirs, or from whom the lead was taken. Who gave it to others by
+// choice has had the turn, and that is written down.
 func (w *world) giveBack(t *task) {
-	pool := w.table.Pool(t.ended.Pool)
-	if pool == nil || t.ended.Rung != routing.RungTurn || !t.declined.ReturnsTurn() {
+	turn, entry := t.ended, credit.Entry{Kind: credit.Declined, Reason: string(t.declined)}
+	if t.released != nil {
+		turn, entry = t.takenBy(t.released.RepID), *t.released
+	}
+	pool := w.table.Pool(turn.Pool)
+	if pool == nil || turn.Rung != routing.RungTurn || t.released == nil && !t.declined.ReturnsTurn() {
 		return
 	}
-	row := w.rows[pool.TurnsKey()]
+	entry.Pool, entry.RepID, entry.LeadID = pool.TurnsKey(), turn.Rep, &t.id
+	row := w.rows[entry.Pool]
 	for email, who := range w.People {
-		if row != nil && who.ID == t.ended.Rep && w.ReturnTurn(pool, email) {
-			t.returned, row.dirty = row.key, true
+		switch {
+		case row == nil || who.ID != turn.Rep:
+		case entry.Kind == credit.Transferred:
+			t.ledger = &entry
+		case w.ReturnTurn(pool, email):
+			entry.Amount = 1
+			t.ledger, row.dirty = &entry, true
 		}
 	}
+}
+
+// takenBy is the offer by which somebody came to have the lead; the zero Past when they took it from a queue.
+func (t *task) takenBy(by uuid.UUID) routing.Past {
+	if last, ok := t.last(); ok && last.State == "accepted" && last.Rep == by {
+		return last
+	}
+	return routing.Past{}
 }
 
 // asCase is the lead as routing sees it. Its decision is taken by then.

@@ -40,9 +40,9 @@ func TestCaps_EachWindowCountsWhatFallsIntoIt(t *testing.T) {
 		have int
 		set  func(m *routing.Member, n int)
 	}{
-		{routing.CodePerHour, inHour, func(m *routing.Member, n int) { m.CapPerHour = n }},
-		{routing.CodePerDay, counts(today), func(m *routing.Member, n int) { m.CapPerDay = n }},
-		{routing.CodePerWeek, counts(monday), func(m *routing.Member, n int) { m.CapPerWeek = n }},
+		{routing.CodePerHour, inHour, func(m *routing.Member, n int) { m.Cap.PerHour = n }},
+		{routing.CodePerDay, counts(today), func(m *routing.Member, n int) { m.Cap.PerDay = n }},
+		{routing.CodePerWeek, counts(monday), func(m *routing.Member, n int) { m.Cap.PerWeek = n }},
 	} {
 		for room := range 2 { // at the limit, and one below
 			p := pool(fmt.Sprintf("p%d%d", i, room), long, "mia", "ben")
@@ -77,7 +77,7 @@ func TestCaps_OffersAndUncontactedHaveLimitsOfTheirOwn(t *testing.T) {
 	d := setup(t, "mia", "ben")
 	first := pool("first", long, "mia", "ben")
 	first.Strategy = routing.Fixed
-	first.Members[0].CapOffers, first.Members[0].CapUncontacted = 1, 2
+	first.Members[0].Cap.Offers, first.Members[0].Cap.Uncontacted = 1, 2
 	d.configure(1, first)
 	p := d.run()
 	ids := d.submit(p, 2)

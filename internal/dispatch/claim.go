@@ -97,6 +97,8 @@ type claim struct {
 	now      time.Time // on the database's clock
 	paused   *pause    // nil: its clocks run
 	barred   bool      // the lead was just taken out of the claimant's hands
+	needs    []string  // tags that whoever gets the lead must have
+	tags     string    // of the rep
 	winner   string    // e-mail and name of the holder
 	winnerIs string
 }
@@ -136,6 +138,7 @@ func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
 		_, err := pgx.ForEachRow(rows, []any{&until}, func() error { c.paused = &pause{until}; return nil })
 		return err
 	})
+	c.readNeeds(batch, r.LeadID, r.RepID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read lead %s for a claim: %w", r.LeadID, err)
 	}
@@ -182,6 +185,9 @@ func (s *Service) judge(c *claim, r ClaimRequest) error {
 	}
 	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.who.Email), c.pool) {
 		return conflict(CodeNotEligible, "This lead is in a pool that you are not in.")
+	}
+	if tag := c.lacks(); tag != "" {
+		return conflict(CodeNotEligible, "This lead is for people with the tag "+tag+".")
 	}
 	return nil
 }

@@ -2,8 +2,10 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/rep"
@@ -20,30 +22,85 @@ SELECT r.email,
     ARRAY(SELECT l.claimed_at FROM lead l WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour')
 FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email`
 
-// loads is what the database says of one rep's leads.
+// pointsSQL is loadsSQL in points. A lead without a row in lead_points counts one.
+const pointsSQL = `
+SELECT r.email,
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM offer o LEFT JOIN lead_points p ON p.lead_id = o.lead_id WHERE o.rep_id = r.id AND o.state = 'open'),
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id WHERE l.rep_id = r.id AND l.stage = 'claimed'),
+    array_agg(c.claimed_at ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL), array_agg(c.points ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL)
+FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email
+LEFT JOIN LATERAL (SELECT l.id, l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+    WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour') c ON true
+GROUP BY r.id, r.email`
+
+// quotasSQL reads what pools with limits of their own have in hand and took lately. An offer that has just ended in this transaction is not
+// open any more, and a lead that was taken from its holder has none; both are still of their stage. Nobody needs to count the leads of
+// a window further than the largest limit.
+const quotasSQL = `
+SELECT t.pool, h.offers, h.offer_points, h.uncontacted, h.uncontacted_points, c.at, c.points
+FROM unnest($1::text[], $2::integer[], $3::integer[]) AS t(pool, hours, most),
+LATERAL (SELECT count(*) FILTER (WHERE l.stage = 'offered')::integer AS offers, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'offered'), 0)::integer AS offer_points,
+        count(*) FILTER (WHERE l.stage = 'claimed')::integer AS uncontacted, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'claimed'), 0)::integer AS uncontacted_points
+    FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+    WHERE l.stage IN ('offered', 'claimed') AND l.pool = t.pool AND (l.stage = 'claimed' AND l.rep_id IS NOT NULL
+        OR l.stage = 'offered' AND EXISTS (SELECT FROM offer o WHERE o.lead_id = l.id AND o.state = 'open'))) h,
+LATERAL (SELECT array_agg(r.claimed_at ORDER BY r.claimed_at) AS at, array_agg(r.points ORDER BY r.claimed_at) AS points
+    FROM (SELECT l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+        WHERE l.pool = t.pool AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour' ORDER BY l.claimed_at DESC LIMIT t.most) r) c`
+
+// loads is what the database says of leads of a rep or a pool, as a number or in points.
 type loads struct {
 	offers, uncontacted int
 	claims              []time.Time
+	points              []int32 // of each claim; empty: one each
 }
 
-// readLoads queues the reading of loads, into the map that it gives.
-func readLoads(send *pgx.Batch, v *involved) map[string]loads {
+// wanted is what limits look at of one rep.
+type wanted struct {
+	hours  int // how far back; -1: they are not looked at
+	points bool
+}
+
+// quota is a pool, or a group of pools, with limits of its own.
+type quota struct {
+	routing.Quota
+	pools []string // slugs
+}
+
+// counts is what was read for limits.
+type counts struct {
+	leads, points         map[string]loads // by e-mail address
+	poolLeads, poolPoints map[string]loads // by slug
+}
+
+// readCounts queues the reading of whatever limits look at.
+func readCounts(send *pgx.Batch, v *involved) *counts {
+	c := &counts{poolLeads: map[string]loads{}, poolPoints: map[string]loads{}}
+	c.leads = readLoads(send, loadsSQL, v, func(w wanted) bool { return w.hours >= 0 })
+	c.points = readLoads(send, pointsSQL, v, func(w wanted) bool { return w.points })
+	c.readQuotas(send, v)
+	return c
+}
+
+// readLoads queues the reading of loads of the reps that are asked for, into the map that it gives.
+func readLoads(send *pgx.Batch, sql string, v *involved, of func(wanted) bool) map[string]loads {
 	var emails []string
 	var hours []int
-	for email, back := range v.counted {
-		if back >= 0 {
-			emails, hours = append(emails, email), append(hours, back)
+	for email, w := range v.counted {
+		if of(w) {
+			emails, hours = append(emails, email), append(hours, w.hours)
 		}
 	}
 	found := make(map[string]loads, len(emails))
 	if len(emails) == 0 {
 		return found
 	}
-	send.Queue(loadsSQL, emails, hours).Query(func(rows pgx.Rows) error {
+	send.Queue(sql, emails, hours).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var email string
 			var l loads
-			if err := rows.Scan(&email, &l.offers, &l.uncontacted, &l.claims); err != nil {
+			into := []any{&email, &l.offers, &l.uncontacted, &l.claims, &l.points}
+			if err := rows.Scan(into[:len(rows.FieldDescriptions())]...); err != nil {
 				return fmt.Errorf("count leads of reps: %w", err)
 			}
 			found[email] = l
@@ -53,22 +110,73 @@ func readLoads(send *pgx.Batch, v *involved) map[string]loads {
 	return found
 }
 
-// at counts claims by the windows of limits.
-func (l loads) at(now time.Time, zone string) routing.Load {
-	load := routing.Load{Offers: l.offers, Uncontacted: l.uncontacted}
-	hour, day, week := now.Add(-time.Hour), midnight(now, zone, 0), midnight(now, zone, (int(weekday(now, zone))+6)%7)
-	for _, at := range l.claims {
-		if at.After(hour) {
-			load.Hour++
-		}
-		if !at.Before(day) {
-			load.Day++
-		}
-		if !at.Before(week) {
-			load.Week++
+func (c *counts) readQuotas(send *pgx.Batch, v *involved) {
+	var slugs []string
+	var hours, most []int
+	for _, q := range v.quotas {
+		for _, slug := range q.pools {
+			i := slices.Index(slugs, slug)
+			if i < 0 {
+				i = len(slugs)
+				slugs, hours, most = append(slugs, slug), append(hours, 0), append(most, 0)
+			}
+			hours[i], most[i] = max(hours[i], q.Counted()), max(most[i], q.Windowed())
 		}
 	}
-	return load
+	if len(slugs) == 0 {
+		return
+	}
+	send.Queue(quotasSQL, slugs, hours, most).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var slug string
+			var l, p loads
+			if err := rows.Scan(&slug, &l.offers, &p.offers, &l.uncontacted, &p.uncontacted, &l.claims, &p.points); err != nil {
+				return fmt.Errorf("count leads of pools: %w", err)
+			}
+			p.claims = l.claims
+			c.poolLeads[slug], c.poolPoints[slug] = l, p
+		}
+		return rows.Err()
+	})
+}
+
+// of is what a rep has and took.
+func (c *counts) of(email string, now time.Time, zone string) routing.Load {
+	return routing.Load{Tally: c.leads[email].at(now, zone), Points: c.points[email].at(now, zone)}
+}
+
+// taken is what the pools of a quota have and took together.
+func (c *counts) taken(q quota, now time.Time) routing.Load {
+	var l routing.Load
+	for _, slug := range q.pools {
+		l.Tally = l.Plus(c.poolLeads[slug].at(now, q.Timezone))
+		if q.ByPoints() {
+			l.Points = l.Points.Plus(c.poolPoints[slug].at(now, q.Timezone))
+		}
+	}
+	return l
+}
+
+// at counts claims by the windows of limits.
+func (l loads) at(now time.Time, zone string) routing.Tally {
+	tally := routing.Tally{Offers: l.offers, Uncontacted: l.uncontacted}
+	hour, day, week := now.Add(-time.Hour), midnight(now, zone, 0), midnight(now, zone, (int(weekday(now, zone))+6)%7)
+	for i, at := range l.claims {
+		n := 1
+		if i < len(l.points) {
+			n = int(l.points[i])
+		}
+		if at.After(hour) {
+			tally.Hour += n
+		}
+		if !at.Before(day) {
+			tally.Day += n
+		}
+		if !at.Before(week) {
+			tally.Week += n
+		}
+	}
+	return tally
 }
 
 // midnight is when a day began, some days ago.
@@ -87,4 +195,18 @@ func placeOf(zone string) *time.Location {
 		return time.UTC
 	}
 	return place
+}
+
+// notePoints queues what leads count that count more than one, once they are decided on.
+func notePoints(send *pgx.Batch, batch []*task) {
+	var ids []uuid.UUID
+	var points []int
+	for _, t := range batch {
+		if t.routed() && t.decision.Points > 1 {
+			ids, points = append(ids, t.id), append(points, t.decision.Points)
+		}
+	}
+	if len(ids) > 0 {
+		send.Queue(`INSERT INTO lead_points (lead_id, points) SELECT * FROM unnest($1::uuid[], $2::integer[]) ON CONFLICT (lead_id) DO NOTHING`, ids, points)
+	}
 }

@@ -78,7 +78,7 @@ func (t *task) events(rows *eventRows) error {
 		data := map[string]any{"state": t.endState, "reason": t.reason}
 		if t.declined != "" {
 			data["code"], data["turn"] = t.declined, "spent"
-			if t.returned != "" {
+			if t.ledger != nil {
 				data["turn"] = "returned"
 			}
 		}

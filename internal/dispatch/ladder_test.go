@@ -194,7 +194,7 @@ func TestDrain_HotAndOldLeadsGoFirstWhenSomebodyComes(t *testing.T) {
 	d := setup(t, "mia")
 	d.exec(`UPDATE rep SET presence = 'away'`)
 	first := pool("first", long, "mia")
-	first.Members[0].CapOpen = 2
+	first.Members[0].Cap.Open = 2
 	d.configure(1, first)
 	p := d.run()
 	ids := d.submit(p, 4)

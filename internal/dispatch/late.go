@@ -220,7 +220,7 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 	switch {
 	case move && t.held():
 		late.from = *holder
-		e, err = s.takeBack(ctx, tx, snap, t, *holder)
+		e, err = s.takeFromHolder(ctx, tx, snap, t, *holder, rerouted(t.id, map[string]any{"rep": *holder, "clock": late.kind}))
 	case move:
 		e, err = s.moveOn(ctx, tx, snap, t)
 	default:

@@ -14,7 +14,7 @@ const awayReason = "Two offers in a row were not answered, so leads go to others
 
 const missedSQL = `
 WITH late AS (
-    SELECT r.id, r.presence, m.n FROM rep r JOIN unnest($1::uuid[], $2::integer[]) AS m(id, n) ON m.id = r.id ORDER BY r.id FOR UPDATE OF r
+    SELECT r.id, r.presence, m.n FROM rep r JOIN unnest($1::uuid[], $2::integer[]) AS m(id, n) ON m.id = r.id ORDER BY r.id FOR NO KEY UPDATE OF r
 ), gone AS (
     SELECT id, n, presence IN ('available', 'focus') AS here FROM late
 )

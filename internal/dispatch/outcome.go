@@ -32,6 +32,8 @@ var stageOf = map[string]lead.Stage{
 	"wrong_number": lead.StageContacted,
 	"callback":     lead.StageContacted,
 	"booked":       lead.StageBooked,
+	"no_show":      lead.StageContacted, // what was booked did not take place: somebody has to call again
+	"cancelled":    lead.StageContacted,
 	"disqualified": lead.StageDisqualified,
 	"recycle":      lead.StageClosed,
 }
@@ -58,7 +60,7 @@ func (s *Service) Outcome(ctx context.Context, r OutcomeRequest) error {
 			Kind: fault.Invalid, Message: "That is not an outcome.",
 			Fields: []fault.Field{{
 				Field: "disposition", Code: "unknown",
-				Message: "Use connected, no_answer, voicemail, wrong_number, callback, booked, disqualified or recycle.",
+				Message: "Use connected, no_answer, voicemail, wrong_number, callback, booked, no_show, cancelled, disqualified or recycle.",
 			}},
 		}
 	}

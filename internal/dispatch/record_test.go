@@ -23,13 +23,13 @@ func (d *desk) restless(version int64, terms routing.OfferTerms) *routing.Table 
 	turns := pool("turns", terms, names[:4]...)
 	turns.Overflow = "busy"
 	for i := range turns.Members {
-		turns.Members[i].Weight, turns.Members[i].CapOpen = float64(i+1), 6
+		turns.Members[i].Weight, turns.Members[i].Cap.Open = float64(i+1), 6
 	}
 	busy := pool("busy", terms, names[4:7]...)
 	busy.Strategy, busy.LastResort = routing.LeastLoaded, email("jon")
 	idle := pool("idle", terms, names[5:9]...)
 	idle.Strategy, idle.Overflow = routing.LongestIdle, "open"
-	idle.Members[0].CapPerDay = 20
+	idle.Members[0].Cap.PerDay = 20
 	open := pool("open", terms, names[6:]...)
 	open.Strategy = routing.Broadcast
 	order := pool("order", terms, names[2:5]...)
@@ -56,7 +56,12 @@ var (
 
 func published(version int64) string { return fmt.Sprintf("content of version %d", version) }
 
-const everybodyBack = `UPDATE rep SET presence = 'available', presence_by = 'api', active = true, missed = 0`
+// everybodyBack makes all available but some. Their rows are locked in the order of their ids, as the product locks them.
+func (d *desk) everybodyBack(but ...uuid.UUID) {
+	d.t.Helper()
+	d.exec(`WITH back AS (SELECT id FROM rep WHERE id <> ALL($1::uuid[]) ORDER BY id FOR NO KEY UPDATE)
+		UPDATE rep SET presence = 'available', presence_by = 'api', active = true, missed = 0 FROM back WHERE rep.id = back.id`, append([]uuid.UUID{}, but...))
+}
 
 // stir lets leads come and people come and go until so many decisions were made, nobody answering in time.
 func (d *desk) stir(p *process, decisions int, seed uint64) {
@@ -67,7 +72,7 @@ func (d *desk) stir(p *process, decisions int, seed uint64) {
 		if time.Now().After(limit) {
 			d.t.Fatalf("only %d decisions were made", made)
 		}
-		d.exec(everybodyBack+` WHERE id <> $1`, d.reps[sellers[random.IntN(len(sellers))]])
+		d.everybodyBack(d.reps[sellers[random.IntN(len(sellers))]])
 		d.exec(`UPDATE rep SET presence = 'focus' WHERE id = $1`, d.reps[sellers[random.IntN(len(sellers))]])
 		p.PresenceChanged()
 		d.submitFrom(p, 1+random.IntN(100), countries[random.IntN(len(countries))])
@@ -78,13 +83,13 @@ func (d *desk) stir(p *process, decisions int, seed uint64) {
 // lose lets people leave with offers in their hands, in every way there is.
 func (d *desk) lose(p *process) {
 	d.t.Helper()
-	d.exec(everybodyBack)
+	d.everybodyBack()
 	for _, country := range countries {
 		d.submitFrom(p, 6, country)
 	}
 	d.exec(`UPDATE lead SET stage = 'contacted' WHERE stage = 'claimed'`) // nobody is at a limit any more
 	d.eventually("some offers", func() bool {
-		d.exec(everybodyBack) // offers of the former version, which end soon, still set people away
+		d.everybodyBack() // offers of the former version, which end soon, still set people away
 		p.PresenceChanged()
 		return ask[int](d, `SELECT count(DISTINCT rep_id) FROM offer WHERE state = 'open' AND deadline > clock_timestamp() + interval '1 minute'`) >= 4
 	})
@@ -96,7 +101,7 @@ func (d *desk) lose(p *process) {
 			if ask[bool](d, `SELECT EXISTS (SELECT FROM decision_step WHERE cause = $1)`, cause) {
 				return true
 			}
-			d.exec(everybodyBack)
+			d.everybodyBack()
 			return false
 		})
 	}

@@ -64,7 +64,12 @@ func (s *Service) rerouteOne(ctx context.Context, tx pgx.Tx, snap Snapshot, id u
 		return effects{}, fmt.Errorf("take lead %s back: %w", id, err)
 	}
 	t.cause = causeDeactivated
-	return s.takeBack(ctx, tx, snap, t, from)
+	return s.takeFromHolder(ctx, tx, snap, t, from, rerouted(id, map[string]any{"rep": from}))
+}
+
+// rerouted is what the audit chain is told when nobody in particular takes a lead from its holder.
+func rerouted(id uuid.UUID, detail map[string]any) audit.Entry {
+	return audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: id.String(), Detail: detail}
 }
 
 const giveUpSQL = `UPDATE lead SET rep_id = NULL, claimed_at = NULL, disposition = '', revision = revision + 1 WHERE id = $1`
@@ -72,9 +77,9 @@ const giveUpSQL = `UPDATE lead SET rep_id = NULL, claimed_at = NULL, disposition
 const stopTakenSQL = `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = '` + stoppedTakenBack + `'
 WHERE lead_id = $1 AND kind IN ('first_attempt', 'contact') AND stopped_at IS NULL`
 
-// takeBack takes a lead out of a rep's hands and gives it its next place. The CRM is told, and the audit chain. errStays: nobody else can take
-// it; the transaction is to be rolled back.
-func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, snap Snapshot, t *task, from uuid.UUID) (effects, error) {
+// takeFromHolder takes a lead, whose row is locked, from whoever holds it, gives it its next place, and writes down who did it. The CRM is
+// told. errStays: a clock led to this and nobody else can take it; the transaction is to be rolled back.
+func (s *Service) takeFromHolder(ctx context.Context, tx pgx.Tx, snap Snapshot, t *task, from uuid.UUID, entry audit.Entry) (effects, error) {
 	var err error
 	if t.paused, err = readPause(ctx, tx, t.id); err != nil {
 		return effects{}, err
@@ -96,14 +101,11 @@ func (s *Service) takeBack(ctx context.Context, tx pgx.Tx, snap Snapshot, t *tas
 	if err != nil {
 		return effects{}, err
 	}
-	detail := map[string]any{"rep": from}
 	if t.late != nil {
-		detail["clock"] = t.late.kind
 		if err := t.late.mark(ctx, tx, t.id, &from, t.number()); err != nil {
 			return effects{}, err
 		}
 	}
-	entry := audit.Entry{ActorKind: audit.System, Action: audit.LeadRerouted, ObjectKind: "lead", Object: t.id.String(), Detail: detail}
 	if _, err := audit.AppendTx(ctx, tx, entry); err != nil {
 		return effects{}, err
 	}

@@ -3,11 +3,13 @@ package dispatch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/credit"
 	"leadline/internal/lead"
 	"leadline/internal/routing"
 )
@@ -22,6 +24,8 @@ const (
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
 	causeUnseen       = "unseen"        // no screen showed the offer in time
+	causeTaken        = "taken"         // somebody took it from its holder
+	causeReleased     = "released"      // its holder gave it to others
 	causeExpired      = "sla_expired"   // a clock of the lead is over
 	causeEscalated    = "sla_escalated" // far over
 )
@@ -60,7 +64,8 @@ type task struct {
 	ended    routing.Past    // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one
 	away     bool            // the rep was set away for it
-	returned string          // the key of the turns that the rep got one back of; empty: none
+	released *credit.Entry   // why its holder no longer has it, apart from what it does to turns; nil: it had none, or an absence took it
+	ledger   *credit.Entry   // what that did to turns; nil: nothing
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change
 }
@@ -99,7 +104,8 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 }
 
 const historySQL = `
-SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
+SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''),
+    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
 LEFT JOIN offer o ON o.lead_id = t.id
@@ -132,9 +138,10 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		repID   *uuid.UUID
 		state   *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &d.Points, &d.Needs, &attempt, &step, &pool, &repID, &state}, func() error {
 		t := byID[id]
 		t.decided, t.decision = true, d
+		t.decision.Needs = slices.Clone(d.Needs) // the next row is read into the same place
 		if attempt != nil {
 			p := routing.Past{Attempt: *attempt, Rung: *step, Pool: *pool, State: *state}
 			if repID != nil {

@@ -107,3 +107,99 @@ func TestCredits_ABadLeadGivesItsTurnBack(t *testing.T) {
 		t.Errorf("an adjustment where nobody had a turn: %v", err)
 	}
 }
+
+// The ledger says of each lead what became of it last, whatever was said before, and what a pool gives back for it.
+func TestCredits_NoShowAndCancelledGiveBackWhatThePoolSays(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia")
+	first := pool("first", long, "mia")
+	first.BadLead, first.NoShow = 1, 0.5
+	d.configure(1, first)
+	p := d.run()
+	id := d.submit(p, 1)[0]
+	d.reaches(id, "turn:first:mia open")
+	d.take(p, id, "mia")
+	for _, step := range []struct{ disposition, reason, ledger string }{
+		{"booked", "", ""},
+		{"no_show", "", "no_show 0.5"},
+		{"no_show", "", "no_show 0.5"},
+		{"wrong_number", "", "bad_lead 1"},
+		{"booked", "", ""},
+		{"cancelled", "", ""}, // which this pool gives nothing for
+		{"no_show", "", "no_show 0.5"},
+	} {
+		if err := p.Outcome(t.Context(), dispatch.OutcomeRequest{LeadID: id, RepID: d.reps["mia"], Disposition: step.disposition, Reason: step.reason}); err != nil {
+			t.Fatal(err)
+		}
+		got := ask[string](d, `SELECT coalesce(string_agg(kind || ' ' || amount, ', '), '') FROM
+			(SELECT kind, sum(amount) AS amount FROM credit_entry WHERE lead_id = $1 GROUP BY kind HAVING sum(amount) <> 0) AS t`, id)
+		if got != step.ledger {
+			t.Errorf("after %s the ledger says %q, want %q", step.disposition, got, step.ledger)
+		}
+	}
+	if stage := ask[string](d, `SELECT stage FROM lead WHERE id = $1`, id); stage != "contacted" {
+		t.Errorf("who did not come is %s; somebody has to call again", stage)
+	}
+}
+
+func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	first := pool("first", long, "mia", "ben")
+	first.Members[1].Overflow = true // so that mia is first, and ben gets what she has had
+	d.configure(1, first)
+	p := d.run()
+	credits := func() float64 {
+		return ask[float64](d, `SELECT credits[array_position(members, $1)] FROM pool_state WHERE pool = 'first'`, d.reps["mia"])
+	}
+	release := func(id uuid.UUID, by string, reason string) error {
+		return p.Release(t.Context(), dispatch.ReleaseRequest{LeadID: id, RepID: d.reps[by], Reason: reason})
+	}
+	ids := d.submit(p, 3)
+	d.settled(ids)
+	if err := release(ids[0], "", "Somebody else knows them"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a lead that nobody has: %v", err)
+	}
+	for _, id := range ids {
+		d.take(p, id, "mia")
+	}
+	before := credits()
+	for _, c := range []struct {
+		by, reason string
+		want       fault.Kind
+	}{{"", " ", fault.Invalid}, {"ben", "I want it", fault.Forbidden}} {
+		if err := release(ids[0], c.by, c.reason); !fault.Is(err, c.want) {
+			t.Errorf("%q for %q: %v", c.by, c.reason, err)
+		}
+	}
+	if err := release(ids[0], "", "Ben knows them"); err != nil {
+		t.Fatal(err)
+	}
+	d.reaches(ids[0], "turn:first:mia accepted, turn:first:ben open")
+	if got := credits() - before; math.Abs(got-1) > 1e-6 {
+		t.Errorf("a lead that was taken gave %.2f of a turn back", got)
+	}
+	before = credits()
+	if err := release(ids[1], "mia", "I am leaving early"); err != nil {
+		t.Fatal(err)
+	}
+	d.reaches(ids[1], "turn:first:mia accepted, turn:first:ben open")
+	if got := credits() - before; math.Abs(got) > 1e-6 {
+		t.Errorf("a lead that was given away gave %.2f of a turn back", got)
+	}
+	if err := p.Outcome(t.Context(), dispatch.OutcomeRequest{LeadID: ids[2], RepID: d.reps["mia"], Disposition: "connected"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := release(ids[2], "", "Ben knows them"); !fault.Is(err, fault.Conflict) {
+		t.Errorf("a lead that was contacted: %v", err)
+	}
+	ledger := ask[string](d, `SELECT string_agg(concat_ws(' ', kind, amount, reason), ', ' ORDER BY id) FROM credit_entry WHERE rep_id = $1`, d.reps["mia"])
+	if ledger != "taken 1 Ben knows them, transferred 0 I am leaving early" {
+		t.Errorf("the ledger says %q", ledger)
+	}
+	if n := ask[int](d, `SELECT count(*) FROM audit WHERE action = $1 AND object = ANY($2::text[])`, audit.LeadReleased, ids); n != 2 {
+		t.Errorf("%d of 2 are in the record", n)
+	}
+	d.sound()
+	d.replays(d.snapshot.Load().Table)
+}

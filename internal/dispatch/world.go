@@ -22,7 +22,8 @@ type world struct {
 	hash   string // of the content of the table's version
 	roster *rep.Roster
 	rows   map[string]*poolRow // by TurnsKey
-	loads  map[string]loads
+	counts *counts
+	quotas map[string]quota // by key of World.Pools
 }
 
 // poolRow is the row of a pool, or of a group of them: credits and turns of members, and of former ones, so that who comes back keeps
@@ -41,11 +42,12 @@ type poolRow struct {
 // involved adds what could matter for leads of a pool: the pools they overflow to and everybody in them.
 type involved struct {
 	pools   map[string]*routing.Pool
-	counted map[string]int // e-mail -> how many hours back leads must be counted; -1: they are not looked at
+	counted map[string]wanted // by e-mail address
+	quotas  map[string]quota  // by key of routing.World.Pools
 }
 
 func newInvolved() *involved {
-	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]int{}}
+	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]wanted{}, quotas: map[string]quota{}}
 }
 
 func (v *involved) add(table *routing.Table, first *routing.Pool) {
@@ -58,35 +60,52 @@ func (v *involved) add(table *routing.Table, first *routing.Pool) {
 		}
 		v.pools[p.Slug] = p
 		for _, m := range p.Members {
-			back := m.Counted()
+			w := wanted{m.Counted(), m.ByPoints()}
 			if p.Strategy == routing.LeastLoaded {
-				back = max(back, 0)
+				w.hours = max(w.hours, 0)
 			}
-			v.person(m.Rep, back)
+			v.person(m.Rep, w)
 		}
 		v.person(p.LastResort, uncounted)
 		v.person(p.Offer.Manager, uncounted)
+		v.quota(table, p)
 	}
 }
 
 // uncounted is for people whose leads no limit looks at.
-const uncounted = -1
+var uncounted = wanted{hours: -1}
 
-func (v *involved) person(email string, back int) {
+func (v *involved) person(email string, w wanted) {
 	if email == "" {
 		return
 	}
 	if had, ok := v.counted[email]; ok {
-		back = max(back, had)
+		w = wanted{max(w.hours, had.hours), w.points || had.points}
 	}
-	v.counted[email] = back
+	v.counted[email] = w
+}
+
+// quota adds the limits of a pool and of its group, all of whose pools count towards them.
+func (v *involved) quota(table *routing.Table, p *routing.Pool) {
+	for _, key := range p.Quotas() {
+		q := quota{p.Quota, []string{p.Slug}}
+		if key != p.Slug {
+			q = quota{p.GroupQuota, nil}
+			for _, other := range table.Pools() {
+				if other.Group == p.Group {
+					q.pools = append(q.pools, other.Slug)
+				}
+			}
+		}
+		v.quotas[key] = q
+	}
 }
 
 // turns lists the rows of the pools in which turns may be allocated, in the order in which they are locked.
 func (v *involved) turns() []string {
 	keys := map[string]bool{}
 	for _, p := range v.pools {
-		if p.TakesTurns() || p.Offer.Window > 0 {
+		if p.TakesTurns() || p.Offer.Window > 0 || len(p.Quotas()) > 0 { // who counts towards a limit must not be counted past by others
 			keys[p.TurnsKey()] = true
 		}
 	}
@@ -157,7 +176,7 @@ func (w *world) readReps(send *pgx.Batch, v *involved) {
 		}
 		return rows.Err()
 	})
-	w.loads = readLoads(send, v)
+	w.counts, w.quotas = readCounts(send, v), v.quotas
 }
 
 // seat says of everybody, once reps were read, whether they work and what they have in hand, and gives every pool its members' turns.
@@ -165,10 +184,12 @@ func (w *world) seat() {
 	byID := make(map[uuid.UUID]string, len(w.People))
 	for email, p := range w.People {
 		p.Status = w.roster.At(p.Rep, w.Now)
-		if l, ok := w.loads[email]; ok {
-			p.Load = l.at(w.Now, p.Timezone)
-		}
+		p.Load = w.counts.of(email, w.Now, p.Timezone)
 		byID[p.ID] = email
+	}
+	w.Pools = make(map[string]routing.Load, len(w.quotas))
+	for key, q := range w.quotas {
+		w.Pools[key] = w.counts.taken(q, w.Now)
 	}
 	w.Turns = make(map[string]map[string]routing.Turn, len(w.rows))
 	for key, row := range w.rows {

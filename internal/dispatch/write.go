@@ -132,8 +132,9 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 			st.store(send, w.Turns[st.key], w)
 		}
 	}
-	queueReturned(send, batch)
 	w.startClocks(send, batch, e)
+	notePoints(send, batch)
+	queueLedger(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {
@@ -164,15 +165,13 @@ func (w *world) setDeadlines(batch []*task, e *effects) {
 // unheard tells leads that are new or were never routed: only those the destinations have not heard of.
 func (t *task) unheard() bool { return t.stage == lead.StageNew || !t.decided }
 
-// queueReturned writes turns that were given back into the ledger of credits.
-func queueReturned(send *pgx.Batch, batch []*task) {
-	var keys, reasons []string
-	var reps, leads []uuid.UUID
+// queueLedger writes turns that were given back, and those that might have been, into the ledger of credits.
+func queueLedger(send *pgx.Batch, batch []*task) {
+	var entries []credit.Entry
 	for _, t := range batch {
-		if t.returned != "" {
-			keys, reasons = append(keys, t.returned), append(reasons, string(t.declined))
-			reps, leads = append(reps, t.ended.Rep), append(leads, t.id)
+		if t.ledger != nil {
+			entries = append(entries, *t.ledger)
 		}
 	}
-	credit.QueueReturned(send, keys, reps, leads, reasons)
+	credit.Queue(send, entries)
 }

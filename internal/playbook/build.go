@@ -9,12 +9,14 @@ import (
 
 	"leadline/internal/lead"
 	"leadline/internal/rep"
+	"leadline/internal/routing"
 )
 
 // builder turns a document into a Config, and the document into its canonical form on the way.
 type builder struct {
 	*reader
-	cfg *Config
+	cfg    *Config
+	quotas map[string]routing.Quota // of groups, by slug
 }
 
 func (b *builder) build() {
@@ -22,6 +24,7 @@ func (b *builder) build() {
 	b.teams()
 	b.calendars()
 	b.reps()
+	b.groups()
 	b.pools()
 	b.territories()
 	b.rules()

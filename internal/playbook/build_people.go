@@ -81,6 +81,8 @@ func (b *builder) pools() {
 		}
 		b.sla(path+".sla", what+": sla", &d.SLA, p)
 		b.turns(path, what, d, p)
+		b.quota(path, what, d, p)
+		b.holidays(path, what, d, p)
 		for j := range d.Members {
 			p.Members = append(p.Members, b.member(fmt.Sprintf("%s.members[%d]", path, j), what, &d.Members[j]))
 		}
@@ -104,15 +106,4 @@ func (b *builder) member(path, what string, d *memberDoc) routing.Member {
 	}
 	b.place(path, what, d, &m)
 	return m
-}
-
-// limit reads a cap; none given is none.
-func (b *builder) limit(path, what, email string, n *int) int {
-	if n == nil {
-		return 0
-	}
-	if *n < 1 {
-		b.fail(path, "range", "use 1 or more, or leave it out for no limit", "%s: a cap of %s cannot be %d", what, email, *n)
-	}
-	return *n
 }

@@ -44,18 +44,24 @@ func (b *builder) terms(path, what string, d *repDoc, r *rep.Rep) {
 	}
 	d.Tags = b.tags(path+".tags", what, d.Tags)
 	r.Tags = strings.Join(d.Tags, " ")
-	slices.Sort(d.Calendars)
-	d.Calendars = slices.Compact(d.Calendars)
+	d.Calendars = b.knownCalendars(path, what, d.Calendars)
+	r.Calendars = strings.Join(d.Calendars, " ")
+}
+
+// knownCalendars checks slugs of calendars and gives them sorted, each once.
+func (b *builder) knownCalendars(path, what string, given []string) []string {
+	slices.Sort(given)
+	given = slices.Compact(given)
 	known := make([]string, len(b.cfg.Calendars))
 	for i, c := range b.cfg.Calendars {
 		known[i] = c.Slug
 	}
-	for _, slug := range d.Calendars {
+	for _, slug := range given {
 		if !slices.Contains(known, slug) {
 			b.fail(path+".calendars", "unknown", meant(slug, known), "%s: there is no calendar %q", what, slug)
 		}
 	}
-	r.Calendars = strings.Join(d.Calendars, " ")
+	return given
 }
 
 // day checks a day like 2026-12-01; empty stays empty.
@@ -110,15 +116,24 @@ func (b *builder) turns(path, what string, d *poolDoc, p *routing.Pool) {
 	if p.Reentry.Policy != routing.CatchUp && (e.Most != nil || e.Within != "") {
 		b.fail(path+".reentry", "unused", "add policy: catch_up, or remove most and within", "%s: most and within say how turns are caught up, but none are", what)
 	}
-	p.BadLead = 1
-	if n := d.Credit.BadLead; n != nil {
-		if p.BadLead = *n; *n < 0 || *n > 3 {
-			b.fail(path+".credit.bad_lead", "range", "use a number from 0 to 3", "%s: credit.bad_lead cannot be %g", what, *n)
-		}
-		if *n == 1 {
-			d.Credit.BadLead = nil
-		}
+	p.BadLead = b.turnBack(path+".credit.bad_lead", what+": credit.bad_lead", &d.Credit.BadLead, 1)
+	p.NoShow = b.turnBack(path+".credit.no_show", what+": credit.no_show", &d.Credit.NoShow, 0)
+	p.Cancelled = b.turnBack(path+".credit.cancelled", what+": credit.cancelled", &d.Credit.Cancelled, 0)
+}
+
+// turnBack reads what is given back of a turn; the default becomes empty.
+func (b *builder) turnBack(path, what string, given **float64, otherwise float64) float64 {
+	if *given == nil {
+		return otherwise
 	}
+	n := **given
+	if n < 0 || n > 3 {
+		b.fail(path, "range", "use a number from 0 to 3", "%s cannot be %g", what, n)
+	}
+	if n == otherwise {
+		*given = nil
+	}
+	return n
 }
 
 // number reads a whole number; the default becomes empty.
@@ -150,24 +165,7 @@ func (b *builder) place(path, what string, d *memberDoc, m *routing.Member) {
 			b.fail(path+".ramp.days", "range", fmt.Sprintf("use a number from 1 to %d", mostRampDays), "%s: the ramp of %s cannot take %d days", what, m.Rep, *r.Days)
 		}
 	}
-	for _, c := range []struct {
-		key   string
-		given *int
-		limit *int
-	}{
-		{"open", d.Cap.Open, &m.CapOpen},
-		{"offers", d.Cap.Offers, &m.CapOffers},
-		{"uncontacted", d.Cap.Uncontacted, &m.CapUncontacted},
-		{"per_hour", d.Cap.PerHour, &m.CapPerHour},
-		{"per_day", d.Cap.PerDay, &m.CapPerDay},
-		{"per_week", d.Cap.PerWeek, &m.CapPerWeek},
-		{"reserve_hot", d.Cap.ReserveHot, &m.ReserveHot},
-	} {
-		*c.limit = b.limit(path+".cap."+c.key, what, m.Rep, c.given)
-	}
-	if m.ReserveHot > 0 && m.ReserveHot >= m.CapOpen {
-		b.fail(path+".cap.reserve_hot", "range", "make cap.open larger, or keep fewer", "%s: %s keeps %d leads for hot ones, but may have only %d open", what, m.Rep, m.ReserveHot, m.CapOpen)
-	}
+	m.Limits = b.limits(path, what+": "+m.Rep, &d.Cap, &d.CapPoints)
 }
 
 // knowsCalendars refuses a configuration without calendars that somebody in the database has: their holidays would silently be gone.

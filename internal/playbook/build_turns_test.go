@@ -29,7 +29,7 @@ pools:
     group: sales
     sticky: company
     reentry: {policy: catch_up, after: 72h, most: 3, within: 48h}
-    credit: {bad_lead: 0.5}
+    credit: {bad_lead: 0.5, no_show: 0.5, cancelled: 0}
     members:
       - {rep: mia@example.com, tier: first, cap: {open: 5, reserve_hot: 2, offers: 2, uncontacted: 4, per_hour: 6, per_day: 30, per_week: 100}}
       - {rep: ben@example.com, tier: overflow, ramp: {from: 2026-11-01, days: 30}}
@@ -48,7 +48,7 @@ func TestTurns_EveryKeyHasItsEffectAndIsWrittenBackToTheByte(t *testing.T) {
 	if second := export(t, db); !bytes.Equal(first, second) {
 		t.Errorf("exports differ:\n%s\n%s", first, second)
 	}
-	for _, gone := range []string{"tier: first", "policy: mean", "168h", "bad_lead: 1}"} {
+	for _, gone := range []string{"tier: first", "policy: mean", "168h", "bad_lead: 1}", "cancelled"} {
 		if bytes.Contains(first, []byte(gone)) {
 			t.Errorf("the default %q is written:\n%s", gone, first)
 		}
@@ -59,14 +59,14 @@ func TestTurns_EveryKeyHasItsEffectAndIsWrittenBackToTheByte(t *testing.T) {
 	}
 	p := cfg.Pools[0]
 	mia := routing.Member{
-		Rep: "mia@example.com", Weight: 1, CapOpen: 5, ReserveHot: 2, CapOffers: 2, CapUncontacted: 4, CapPerHour: 6, CapPerDay: 30, CapPerWeek: 100,
+		Rep: "mia@example.com", Weight: 1, Limits: routing.Limits{Cap: routing.Caps{Open: 5, ReserveHot: 2, Offers: 2, Uncontacted: 4, PerHour: 6, PerDay: 30, PerWeek: 100}},
 	}
 	ben := routing.Member{Rep: "ben@example.com", Weight: 1, Overflow: true, Ramp: routing.Ramp{From: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Days: 30}}
 	if p.Members[0] != mia || p.Members[1] != ben {
 		t.Errorf("members: %+v", p.Members)
 	}
 	want := routing.Reentry{Policy: routing.CatchUp, After: 72 * time.Hour, Most: 3, Within: 48 * time.Hour}
-	if p.Reentry != want || p.TurnsKey() != "group:sales" || !p.Sticky || p.BadLead != 0.5 || !slices.Equal(p.Needs, []string{"german"}) {
+	if p.Reentry != want || p.TurnsKey() != "group:sales" || !p.Sticky || p.BadLead != 0.5 || p.NoShow != 0.5 || p.Cancelled != 0 || !slices.Equal(p.Needs, []string{"german"}) {
 		t.Errorf("pool: %+v", p)
 	}
 
@@ -118,6 +118,8 @@ func TestTurns_EachMistakeIsFoundWithItsCode(t *testing.T) {
 		{"after: 72h", "after: 1m", "duration", "pools[0].reentry.after"},
 		{"most: 3", "most: 100", "range", "pools[0].reentry.most"},
 		{"bad_lead: 0.5", "bad_lead: 9", "range", "pools[0].credit.bad_lead"},
+		{"no_show: 0.5", "no_show: -1", "range", "pools[0].credit.no_show"},
+		{"cancelled: 0", "cancelled: 3.1", "range", "pools[0].credit.cancelled"},
 		{"tier: overflow", "tier: third", "unknown", "pools[0].members[1].tier"},
 		{"days: 30", "days: 0", "range", "pools[0].members[1].ramp.days"},
 		{"ramp: {from: 2026-11-01, days: 30}", "ramp: {days: 30}", "missing", "pools[0].members[1].ramp"},

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -24,7 +22,9 @@ func checked(cfg *Config) []Problem {
 	table, problems := cfg.Table(0)
 	c.fromRouting(problems)
 	c.references()
-	c.cover()
+	c.cover(staffOf(cfg.Reps))
+	c.groups()
+	c.points()
 	if len(cfg.Forms) == 0 {
 		c.warn("", "empty", "add forms: [{slug: SLUG}]", "there is no form, so no lead can come in")
 	}
@@ -181,51 +181,3 @@ func (c *Config) namedReps() []namedRep {
 }
 
 func meant(name string, known []string) string { return routing.Closest(name, slices.Clone(known)) }
-
-// coverStep is how finely hours are compared.
-const coverStep = 15 * time.Minute
-
-// aWeek is any week without a clock change in most of the world.
-var aWeek = time.Date(2026, time.January, 12, 0, 0, 0, 0, time.UTC)
-
-// cover warns of pools that are open while none of their members works. Pools with members whose hours this text does not
-// tell are left out.
-func (c *checker) cover() {
-	byEmail := map[string]rep.Rep{}
-	for _, r := range c.cfg.Reps {
-		byEmail[r.Email] = r
-	}
-	for i, p := range c.cfg.Pools {
-		var members []rep.Rep
-		for _, m := range p.Members {
-			if r, ok := byEmail[m.Rep]; ok {
-				members = append(members, r)
-			}
-		}
-		if len(members) < len(p.Members) || len(members) == 0 {
-			continue
-		}
-		if p.Hours.Always() && (p.Overflow != "" || p.LastResort != "") {
-			continue // nobody promised hours, and leads have somewhere to go
-		}
-		if slots, first := uncovered(p, members); slots > 0 {
-			gap := time.Duration(slots) * coverStep
-			c.warn(fmt.Sprintf("pools[%d]", i), "no_cover", "change its hours or those of its members, or let it overflow",
-				"pool %q: none of its members works in %s of its open hours a week, from %s on", p.Slug, short(gap), first.Format("Mon 15:04"))
-		}
-	}
-}
-
-func uncovered(p *routing.Pool, members []rep.Rep) (slots int, first time.Time) {
-	for at := aWeek; at.Before(aWeek.AddDate(0, 0, 7)); at = at.Add(coverStep) {
-		works := func(r rep.Rep) bool { return r.Active && r.InHours(at) }
-		if !p.Hours.Open(at) || slices.ContainsFunc(members, works) {
-			continue
-		}
-		if slots == 0 {
-			first = at.In(p.Hours.Location())
-		}
-		slots++
-	}
-	return slots, first
-}

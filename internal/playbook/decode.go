@@ -250,7 +250,7 @@ func (r *reader) scalar(n *yaml.Node, into reflect.Value, path string) {
 
 var sections = map[string]string{
 	"forms": "form", "teams": "team", "reps": "rep", "pools": "pool", "territories": "territory", "rules": "rule", "lists": "list", "sets": "set",
-	"tests": "test", "connections": "connection", "clients": "client", "fields": "field", "members": "member", "calendars": "calendar",
+	"tests": "test", "connections": "connection", "clients": "client", "fields": "field", "members": "member", "calendars": "calendar", "groups": "group",
 }
 
 // label is a path in words: pools[0].offer is "offer", pools[0] is "pool".

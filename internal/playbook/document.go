@@ -12,6 +12,7 @@ type document struct {
 	Teams       []teamDoc       `yaml:"teams,omitempty"`
 	Calendars   []calendarDoc   `yaml:"calendars,omitempty"`
 	Reps        []repDoc        `yaml:"reps,omitempty"`
+	Groups      []groupDoc      `yaml:"groups,omitempty"`
 	Pools       []poolDoc       `yaml:"pools,omitempty"`
 	Territories []territoryDoc  `yaml:"territories,omitempty"`
 	Rules       []ruleDoc       `yaml:"rules,omitempty"`
@@ -90,10 +91,20 @@ type repDoc struct {
 	Active    *bool    `yaml:"active,omitempty"`
 }
 
+type groupDoc struct {
+	Slug      string `yaml:"slug"`
+	Timezone  string `yaml:"timezone,omitempty"`
+	Cap       capDoc `yaml:"cap,omitempty,flow"`
+	CapPoints capDoc `yaml:"cap_points,omitempty,flow"`
+}
+
 type poolDoc struct {
 	Slug       string      `yaml:"slug"`
 	Hours      string      `yaml:"hours,omitempty"`
 	Timezone   string      `yaml:"timezone,omitempty"`
+	Calendars  []string    `yaml:"calendars,omitempty,flow"`
+	Cap        capDoc      `yaml:"cap,omitempty,flow"`
+	CapPoints  capDoc      `yaml:"cap_points,omitempty,flow"`
 	Members    []memberDoc `yaml:"members,omitempty"`
 	Needs      []string    `yaml:"needs,omitempty,flow"`
 	Group      string      `yaml:"group,omitempty"`
@@ -108,11 +119,12 @@ type poolDoc struct {
 }
 
 type memberDoc struct {
-	Rep    string   `yaml:"rep"`
-	Weight *float64 `yaml:"weight,omitempty"`
-	Tier   string   `yaml:"tier,omitempty"`
-	Ramp   rampDoc  `yaml:"ramp,omitempty,flow"`
-	Cap    capDoc   `yaml:"cap,omitempty,flow"`
+	Rep       string   `yaml:"rep"`
+	Weight    *float64 `yaml:"weight,omitempty"`
+	Tier      string   `yaml:"tier,omitempty"`
+	Ramp      rampDoc  `yaml:"ramp,omitempty,flow"`
+	Cap       capDoc   `yaml:"cap,omitempty,flow"`
+	CapPoints capDoc   `yaml:"cap_points,omitempty,flow"`
 }
 
 type rampDoc struct {
@@ -138,7 +150,9 @@ type reentryDoc struct {
 }
 
 type creditDoc struct {
-	BadLead *float64 `yaml:"bad_lead,omitempty"`
+	BadLead   *float64 `yaml:"bad_lead,omitempty"`
+	NoShow    *float64 `yaml:"no_show,omitempty"`
+	Cancelled *float64 `yaml:"cancelled,omitempty"`
 }
 
 type offerDoc struct {
@@ -203,8 +217,10 @@ type whenDoc struct {
 }
 
 type thenDoc struct {
-	Pool string `yaml:"pool,omitempty"`
-	Rep  string `yaml:"rep,omitempty"`
+	Pool   string   `yaml:"pool,omitempty"`
+	Rep    string   `yaml:"rep,omitempty"`
+	Needs  []string `yaml:"needs,omitempty,flow"`
+	Points *int     `yaml:"points,omitempty"`
 }
 
 type setDoc struct {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -94,7 +95,8 @@ func (c *checker) holes(table *routing.Table) {
 	}
 }
 
-// CheckDates warns of rules that have ended by a moment: they do nothing any more.
+// CheckDates warns of rules that have ended by a moment, which do nothing any more, and of open hours of the days after it in which nobody of
+// this text works.
 func CheckDates(cfg *Config, now time.Time) []Problem {
 	c := &checker{cfg: cfg}
 	for i, r := range cfg.Rules {
@@ -102,6 +104,7 @@ func CheckDates(cfg *Config, now time.Time) []Problem {
 			c.warn(fmt.Sprintf("rules[%d].until", i), "expired", "remove it, or let it end later", "rule %q ended at %s", r.Name, r.Until.UTC().Format("2006-01-02 15:04 MST"))
 		}
 	}
+	c.coverSoon(staffOf(cfg.Reps), rep.BuildRoster(nil, nil, cfg.Calendars, now), now)
 	return c.problems
 }
 

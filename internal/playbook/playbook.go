@@ -29,6 +29,7 @@ type Config struct {
 	Teams       []Team
 	Calendars   []rep.Calendar
 	Reps        []rep.Rep // as written: without ids and presence
+	Groups      []Group
 	Pools       []*routing.Pool
 	Territories []routing.Territory
 	Rules       []routing.Rule
@@ -56,6 +57,12 @@ type Team struct {
 	Slug     string
 	Name     string
 	Timezone string // IANA; UTC unless given
+}
+
+// Group is limits that all pools of a group share.
+type Group struct {
+	Slug  string
+	Quota routing.Quota
 }
 
 // Test is a golden lead: a version that would send it elsewhere cannot be published.

@@ -117,7 +117,7 @@ func TestParse_ReadsWhatTheContractSays(t *testing.T) {
 		t.Errorf("rep: %+v", mia)
 	}
 	p := cfg.Pools[0]
-	if p.Members[0] != (routing.Member{Rep: "mia@example.com", Weight: 2, CapOpen: 3, CapPerDay: 40}) || p.Offer != (routing.OfferTerms{
+	if p.Members[0] != (routing.Member{Rep: "mia@example.com", Weight: 2, Limits: routing.Limits{Cap: routing.Caps{Open: 3, PerDay: 40}}}) || p.Offer != (routing.OfferTerms{
 		Exclusive: 20 * time.Second, Hot: 20 * time.Second, Turns: 1, Pool: 90 * time.Second, Attempts: 5, Screen: time.Second,
 	}) ||
 		p.FirstTouch != 2*time.Minute || p.Calendar != routing.RepHours || p.Hours.String() != "Mon-Fri 09:00-17:00" {

@@ -11,13 +11,14 @@ import (
 	_ "time/tzdata" // zones must resolve on machines without a zone database, such as minimal containers
 )
 
-// Hours is a weekly timetable in one time zone. The zero Hours is always open.
+// Hours is a weekly timetable in one time zone, less holidays. The zero Hours is always open.
 //
 // Times are wall-clock times of the zone, so that 09:00 stays 09:00 when the clocks change. Values are immutable.
 type Hours struct {
-	spec string
-	zone *time.Location
-	days [7][]span // by time.Weekday
+	spec   string // empty: around the clock
+	zone   *time.Location
+	days   [7][]span  // by time.Weekday
+	closed []wallSpan // holidays
 }
 
 // span is a part of one day, in minutes since midnight; to is exclusive.
@@ -119,7 +120,30 @@ func minutes(hour, minute string) (int, error) {
 }
 
 // Always tells whether the timetable never closes because none was given.
-func (h Hours) Always() bool { return h.spec == "" }
+func (h Hours) Always() bool { return h.spec == "" && len(h.closed) == 0 }
+
+// Without is the timetable less the holidays of calendars, which are days of a time zone. A timetable that is given for a zone keeps its own.
+func (h Hours) Without(calendars []Calendar, tz string) Hours {
+	if h.zone == nil {
+		if zone, err := Zone(tz); err == nil {
+			h.zone = zone
+		}
+	}
+	h.closed = nil
+	for _, c := range calendars {
+		h.closed = append(h.closed, c.days...)
+	}
+	return h
+}
+
+// OnHoliday tells whether a moment is within one of the timetable's holidays.
+func (h Hours) OnHoliday(at time.Time) bool {
+	if len(h.closed) == 0 {
+		return false
+	}
+	shown := wall(at, h.Location())
+	return slices.ContainsFunc(h.closed, func(s wallSpan) bool { return !shown.Before(s.from) && shown.Before(s.to) })
+}
 
 // String is the timetable as it is written in the configuration; empty: always.
 func (h Hours) String() string { return h.spec }
@@ -134,7 +158,10 @@ func (h Hours) Location() *time.Location {
 
 // Open tells whether the timetable is open at a moment.
 func (h Hours) Open(at time.Time) bool {
-	if h.Always() {
+	switch {
+	case h.OnHoliday(at):
+		return false
+	case h.spec == "":
 		return true
 	}
 	local := at.In(h.zone)

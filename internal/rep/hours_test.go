@@ -1,6 +1,8 @@
 package rep_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,70 @@ func TestHours_OpenByTheClockOnTheWall(t *testing.T) {
 				t.Errorf("%q does not read back: %q, %v", h, again, err)
 			}
 		})
+	}
+}
+
+// A timetable less holidays is open at the minutes at which the timetable is and no clock on the wall shows a holiday; the three ways to ask
+// agree, on the days on which clocks change too.
+func TestHours_WithoutHolidaysAgreesWithTheClockOnTheWall(t *testing.T) {
+	t.Parallel()
+	var days []rep.Holiday
+	free := map[string][2]string{}
+	for _, text := range []string{"2026-03-29", "2026-10-25 01:30-02:30", "2026-11-01", "2026-04-05 22:00-24:00", "2026-04-06", "2026-10-04 00:00-02:15"} {
+		day, err := rep.ParseHoliday(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		days = append(days, day)
+		date, part, _ := strings.Cut(text, " ")
+		from, to, partly := strings.Cut(part, "-")
+		if !partly {
+			from, to = "00:00", "24:00"
+		}
+		free[date] = [2]string{from, to}
+	}
+	calendar := []rep.Calendar{rep.NewCalendar("c", days)}
+	for _, zone := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe"} {
+		place, err := rep.Zone(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range []string{"", "Mon-Sun 01:00-03:00", "Sat-Sun 22:00-06:00"} {
+			whole, err := rep.ParseHours(spec, zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			less := whole.Without(calendar, zone)
+			if less.Always() || less.String() != spec {
+				t.Errorf("%q less holidays: always %v, written %q", spec, less.Always(), less)
+			}
+			for _, day := range []string{"2026-03-28", "2026-10-24", "2026-10-31", "2026-04-04", "2026-10-03"} {
+				from, err := time.ParseInLocation(time.DateOnly, day, place)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to, open := from.AddDate(0, 0, 3), time.Duration(0)
+				parts := less.Between(from, to)
+				for at := from; at.Before(to); at = at.Add(5 * time.Minute) {
+					local := at.In(place)
+					part, clock := free[local.Format(time.DateOnly)], local.Format("15:04")
+					want := whole.Open(at) && (part[0] == "" || clock < part[0] || clock >= part[1])
+					if less.Open(at) != want {
+						t.Fatalf("%q in %s at %s: open %v", spec, zone, local, !want)
+					}
+					in := slices.ContainsFunc(parts, func(i rep.Interval) bool { return !at.Before(i.From) && at.Before(i.To) })
+					if in != want {
+						t.Fatalf("%q in %s at %s: between says %v", spec, zone, local, in)
+					}
+					if want {
+						open += 5 * time.Minute
+						if got := less.After(from, open); !got.Equal(at.Add(5 * time.Minute)) {
+							t.Fatalf("%q in %s: %s after %s is %s, want %s", spec, zone, open, from, got.In(place), local.Add(5*time.Minute))
+						}
+					}
+				}
+			}
+		}
 	}
 }
 

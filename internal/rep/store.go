@@ -93,6 +93,9 @@ func (s *Store) All(ctx context.Context) ([]Rep, error) {
 // transaction: who is activated or deactivated is audited.
 func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
 	changed := 0
+	if err := s.lock(ctx, reps); err != nil {
+		return changed, err
+	}
 	for _, r := range reps {
 		if r.ID == uuid.Nil {
 			r.ID = uuid.Must(uuid.NewV7())
@@ -132,6 +135,21 @@ func (s *Store) Upsert(ctx context.Context, reps []Rep) (int, error) {
 		}
 	}
 	return changed, nil
+}
+
+// lock takes the rows of reps who are there already, in the order of their ids, like everywhere: the configuration names them in another.
+func (s *Store) lock(ctx context.Context, reps []Rep) error {
+	emails := make([]string, len(reps))
+	for i, r := range reps {
+		emails[i] = strings.ToLower(r.Email)
+	}
+	if len(emails) == 0 {
+		return nil
+	}
+	if err := s.db.WithContext(ctx).Exec(`SELECT FROM rep WHERE email IN ? ORDER BY id FOR NO KEY UPDATE`, emails).Error; err != nil {
+		return fmt.Errorf("lock reps: %w", err)
+	}
+	return nil
 }
 
 // upsertTerms stores dates, calendars and tags, and tells whether anything changed. Most people have none, and no row.

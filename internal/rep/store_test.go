@@ -2,9 +2,13 @@ package rep_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
+	"gorm.io/gorm"
 
 	"leadline/internal/fault"
 	"leadline/internal/postgres/pgtest"
@@ -53,6 +57,52 @@ func TestStore_SaysWhenThereIsNoSuchRepOrPresence(t *testing.T) {
 	if _, err := store.SetPresence(ctx, "nobody@example.com", "asleep", rep.ByAPI, ""); !fault.Is(err, fault.Invalid) {
 		t.Errorf("SetPresence with an unknown word: %v", err)
 	}
+}
+
+// A configuration names people in any order, while consoles and dispatch change the same rows. All lock them by id, so that nobody waits in a ring.
+func TestStore_AConfigurationIsAppliedWhileConsolesAnswer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	store := rep.NewStore(db.Gorm)
+	var reps []rep.Rep
+	for i := range 40 {
+		reps = append(reps, rep.Rep{Email: fmt.Sprintf("rep%02d@example.com", i), Name: "Rep", Active: true})
+	}
+	if _, err := store.Upsert(t.Context(), reps); err != nil {
+		t.Fatal(err)
+	}
+	all, err := store.All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]uuid.UUID, len(all))
+	for i, r := range all {
+		ids[i] = r.ID
+	}
+	slices.Reverse(reps)
+	var both sync.WaitGroup
+	both.Go(func() {
+		for round := range 40 {
+			reps[round].Name = fmt.Sprintf("Rep %d", round)
+			err := db.Gorm.Transaction(func(tx *gorm.DB) error {
+				_, err := rep.NewStore(tx).Upsert(t.Context(), reps)
+				return err
+			})
+			if err != nil {
+				t.Errorf("apply number %d: %v", round, err)
+				return
+			}
+		}
+	})
+	both.Go(func() {
+		for range 400 {
+			if err := store.Seen(t.Context(), ids); err != nil {
+				t.Errorf("consoles: %v", err)
+				return
+			}
+		}
+	})
+	both.Wait()
 }
 
 func TestStore_SeenTouchesAllAtOnce(t *testing.T) {

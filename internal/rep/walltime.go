@@ -83,12 +83,37 @@ func (h Hours) Between(from, to time.Time) []Interval {
 		return []Interval{window}
 	}
 	// A day more on both sides: the clock may be set over midnight at the edge.
-	first, last := wall(from, h.zone).AddDate(0, 0, -1).Truncate(24*time.Hour), wall(to, h.zone).AddDate(0, 0, 1)
+	first, last := wall(from, h.Location()).AddDate(0, 0, -1).Truncate(24*time.Hour), wall(to, h.Location()).AddDate(0, 0, 1)
 	var spans []wallSpan
 	for day := first; day.Before(last); day = day.AddDate(0, 0, 1) {
-		for _, s := range h.days[day.Weekday()] {
+		parts := h.days[day.Weekday()]
+		if h.spec == "" {
+			parts = []span{{0, dayMinutes}}
+		}
+		for _, s := range parts {
 			spans = append(spans, wallSpan{day.Add(time.Duration(s.from) * time.Minute), day.Add(time.Duration(s.to) * time.Minute)})
 		}
 	}
-	return moments(h.zone, window, spans)
+	return Less(moments(h.Location(), window, spans), moments(h.Location(), window, h.closed))
+}
+
+// Less are the parts of some intervals that are in none of others.
+func Less(parts, others []Interval) []Interval {
+	for _, o := range others {
+		var left []Interval
+		for _, i := range parts {
+			if !o.From.Before(i.To) || !i.From.Before(o.To) {
+				left = append(left, i)
+				continue
+			}
+			if i.From.Before(o.From) {
+				left = append(left, Interval{i.From, o.From})
+			}
+			if o.To.Before(i.To) {
+				left = append(left, Interval{o.To, i.To})
+			}
+		}
+		parts = left
+	}
+	return parts
 }

@@ -28,18 +28,25 @@ func (h Hours) After(from time.Time, d time.Duration) time.Time {
 // changes gives a moment after at until which the timetable stays as it is at that moment: where a part begins or ends, or the next day. Near a
 // change of the clocks, where times of the wall are missing or come twice, it goes by minutes.
 func (h Hours) changes(at time.Time) time.Time {
-	local := at.In(h.zone)
+	local := at.In(h.Location())
 	before, after := local.ZoneBounds()
 	if !before.IsZero() && at.Sub(before) < 24*time.Hour || !after.IsZero() && after.Sub(at) < 25*time.Hour {
 		return at.Truncate(time.Minute).Add(time.Minute)
 	}
 	year, month, day := local.Date()
-	next := time.Date(year, month, day+1, 0, 0, 0, 0, h.zone)
+	next := time.Date(year, month, day+1, 0, 0, 0, 0, h.Location())
+	sooner := func(t time.Time) {
+		if t.After(at) && t.Before(next) {
+			next = t
+		}
+	}
 	for _, s := range h.days[local.Weekday()] {
-		for _, minute := range []int{s.from, s.to} {
-			if t := time.Date(year, month, day, 0, minute, 0, 0, h.zone); t.After(at) && t.Before(next) {
-				next = t
-			}
+		sooner(time.Date(year, month, day, 0, s.from, 0, 0, h.zone))
+		sooner(time.Date(year, month, day, 0, s.to, 0, 0, h.zone))
+	}
+	for _, s := range h.closed {
+		for _, t := range []time.Time{s.from, s.to} {
+			sooner(time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), 0, 0, h.Location()))
 		}
 	}
 	return next

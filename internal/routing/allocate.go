@@ -31,14 +31,14 @@ func Allocate(p *Pool, cands []Candidate, now time.Time) (winner int, verdicts [
 		m := p.memberAt(i, cands[i].Email)
 		o := eligible(p, m, cands[i], now)
 		if closed {
-			o = obstacle{code: CodePoolClosed, words: "the pool is outside its hours"}
+			o = p.closed(now)
 		}
 		verdicts[i] = o.verdict(cands[i].Email)
 		if o.code != rep.Able {
 			continue
 		}
 		line = append(line, i)
-		weights[i], limits[i] = max(m.Weight, 0), m.CapOpen
+		weights[i], limits[i] = max(m.Weight, 0), m.Cap.Open
 		if m.Weight == 0 {
 			weights[i] = 1
 		}
@@ -76,6 +76,14 @@ func Allocate(p *Pool, cands []Candidate, now time.Time) (winner int, verdicts [
 	}
 	cands[winner].Turn.LastAt = now
 	return winner, verdicts
+}
+
+// closed says why a pool offers nothing by name at a moment at which it is not open.
+func (p *Pool) closed(now time.Time) obstacle {
+	if p.Hours.OnHoliday(now) {
+		return obstacle{code: CodePoolHoliday, words: "the pool has a holiday"}
+	}
+	return obstacle{code: CodePoolClosed, words: "the pool is outside its hours"}
 }
 
 // memberAt is member for callers who keep candidates in the order of members.

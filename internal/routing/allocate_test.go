@@ -81,7 +81,7 @@ func TestAllocate_StrategiesChooseAsTheySay(t *testing.T) {
 		}
 	}
 	p, c := setup(routing.LeastLoaded) // with limits for all, load is a part of the limit: 2/10 beats 1/2
-	p.Members[0].CapOpen, p.Members[1].CapOpen, p.Members[2].CapOpen = 10, 2, 2
+	p.Members[0].Cap.Open, p.Members[1].Cap.Open, p.Members[2].Cap.Open = 10, 2, 2
 	if got, _ := routing.Allocate(p, c, start); got != 0 {
 		t.Errorf("least loaded with limits chose %d", got)
 	}
@@ -117,28 +117,28 @@ func TestEligible_SaysWhyNot(t *testing.T) {
 			p.Needs, c.Tags = []string{"english", "german"}, "english french"
 		}},
 		{routing.CodeOpen, "at limit: 3 open, limit 3", 3, 3, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapOpen, c.Load = 3, routing.Load{Offers: 1, Uncontacted: 2}
+			m.Cap.Open, c.Load = 3, routing.Load{Tally: routing.Tally{Offers: 1, Uncontacted: 2}}
 		}},
 		{routing.CodeOffers, "at limit: 1 offered, limit 1", 1, 1, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapOffers, c.Load = 1, routing.Load{Offers: 1, Uncontacted: 2}
+			m.Cap.Offers, c.Load = 1, routing.Load{Tally: routing.Tally{Offers: 1, Uncontacted: 2}}
 		}},
 		{routing.CodeUncontacted, "at limit: 2 not contacted, limit 2", 2, 2, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapUncontacted, c.Load = 2, routing.Load{Offers: 1, Uncontacted: 2}
+			m.Cap.Uncontacted, c.Load = 2, routing.Load{Tally: routing.Tally{Offers: 1, Uncontacted: 2}}
 		}},
 		{routing.CodePerHour, "at limit: 5 in an hour, limit 5", 5, 5, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapPerHour, c.Load = 5, routing.Load{Offers: 1, Hour: 4}
+			m.Cap.PerHour, c.Load = 5, routing.Load{Tally: routing.Tally{Offers: 1, Hour: 4}}
 		}},
 		{routing.CodePerDay, "at limit: 40 today, limit 40", 40, 40, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapPerDay, c.Load = 40, routing.Load{Day: 40}
+			m.Cap.PerDay, c.Load = 40, routing.Load{Tally: routing.Tally{Day: 40}}
 		}},
 		{routing.CodePerWeek, "at limit: 90 this week, limit 80", 90, 80, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapPerWeek, c.Load = 80, routing.Load{Week: 90}
+			m.Cap.PerWeek, c.Load = 80, routing.Load{Tally: routing.Tally{Week: 90}}
 		}},
 		{routing.CodeReserved, "at limit: 2 open, limit 2, the rest is kept for hot leads", 2, 2, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapOpen, m.ReserveHot, c.Load, c.Hot = 3, 1, routing.Load{Uncontacted: 2}, false
+			m.Cap.Open, m.Cap.ReserveHot, c.Load, c.Hot = 3, 1, routing.Load{Tally: routing.Tally{Uncontacted: 2}}, false
 		}},
 		{rep.Able, "", 0, 0, func(_ *routing.Pool, m *routing.Member, c *routing.Candidate) {
-			m.CapOpen, m.ReserveHot, c.Load = 3, 1, routing.Load{Uncontacted: 2} // and this lead is hot
+			m.Cap.Open, m.Cap.ReserveHot, c.Load = 3, 1, routing.Load{Tally: routing.Tally{Uncontacted: 2}} // and this lead is hot
 		}},
 		{routing.CodeOffered, "had it before", 0, 0, func(_ *routing.Pool, _ *routing.Member, c *routing.Candidate) { c.Offered = true }},
 	}
@@ -157,7 +157,7 @@ func TestEligible_SaysWhyNot(t *testing.T) {
 	if ok, why := routing.EligibleInPool(p, c, start); !ok {
 		t.Errorf("somebody in focus cannot take from the pool: %+v", why)
 	}
-	if ok, _ := routing.Eligible(nil, routing.Candidate{Person: routing.Person{Rep: able("x@example.com"), Load: routing.Load{Offers: 99}}}, start); !ok {
+	if ok, _ := routing.Eligible(nil, routing.Candidate{Person: routing.Person{Rep: able("x@example.com"), Load: routing.Load{Tally: routing.Tally{Offers: 99}}}}, start); !ok {
 		t.Error("somebody who is no member has no caps")
 	}
 }

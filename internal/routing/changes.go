@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"leadline/internal/rep"
@@ -33,15 +34,15 @@ func obstacles(s situation, email string) []change {
 	add(!p.TakesOffers(), "presence", func(p *Person) { p.Presence = rep.Available }, "available instead of %s", p.Presence)
 	add(!p.Status.Working(), string(p.Status.Code), func(p *Person) { p.Status = rep.Status{} }, "not being %s", p.Status.Words())
 	add(!p.Reachable(s.w.Now), "reachable", func(p *Person) { p.PresenceBy = rep.ByAPI }, "a console open")
-	load, limits := spare(s.t, email, p.Load, s.c.ask().hot)
+	load, limits := spare(s.t, email, p.Load, s.c.ask())
 	for _, o := range limits {
-		add(true, string(o.code), func(p *Person) { p.Load = load }, "%s fewer: %s", leads(o.have-o.limit+1), o.words)
+		add(true, string(o.code), func(p *Person) { p.Load = load }, "%s fewer: %s", o.amount(), o.words)
 	}
 	pools := s.t.Chain(s.t.Home(*s.c.Decided, s.c.Facts))
 	for _, slug := range s.t.PoolsOf(email) {
 		pools = append(pools, s.t.Pool(slug))
 	}
-	for _, tag := range lacking(pools, p.Rep) {
+	for _, tag := range lacking(pools, p.Rep, s.c.ask().needs) {
 		add(true, "tag "+tag, func(p *Person) { p.Tags += " " + tag }, "the tag %s", tag)
 	}
 	if s.c.had(p.ID) {
@@ -57,50 +58,69 @@ func obstacles(s situation, email string) []change {
 }
 
 // spare is the most that a rep may have in hand so that none of their pools' limits is in the way, and which limits are.
-func spare(t *Table, email string, l Load, hot bool) (Load, []obstacle) {
+func spare(t *Table, email string, l Load, a ask) (Load, []obstacle) {
 	var reached []obstacle
 	for _, slug := range t.PoolsOf(email) {
 		m := t.Pool(slug).member(email)
-		for o := overCap(m, l, hot); o.code != rep.Able; o = overCap(m, l, hot) {
+		for o := m.reached(ofMember, l, a); o.code != rep.Able; o = m.reached(ofMember, l, a) {
+			if o.over > o.have {
+				break // the lead alone is more than they may ever have
+			}
 			if !slices.ContainsFunc(reached, func(r obstacle) bool { return r.code == o.code }) {
 				reached = append(reached, o)
 			}
-			l = l.lighter(o.code, o.have-o.limit+1)
+			if code, points := strings.CutSuffix(string(o.code), byPoints); points {
+				l.Points = l.Points.lighter(rep.Code(code), o.over)
+			} else {
+				l.Tally = l.lighter(o.code, o.over)
+			}
 		}
 	}
 	return l, reached
 }
 
 // lighter takes leads off what a limit looks at, live offers last: they count in every one.
-func (l Load) lighter(code rep.Code, n int) Load {
+func (t Tally) lighter(code rep.Code, n int) Tally {
 	take := func(from *int) {
 		d := min(n, *from)
 		*from, n = *from-d, n-d
 	}
 	switch code {
 	case CodeOpen, CodeReserved, CodeUncontacted:
-		take(&l.Uncontacted)
+		take(&t.Uncontacted)
 	case CodePerHour:
-		take(&l.Hour)
+		take(&t.Hour)
 	case CodePerDay:
-		take(&l.Day)
+		take(&t.Day)
 	case CodePerWeek:
-		take(&l.Week)
+		take(&t.Week)
 	}
-	take(&l.Offers)
-	return l
+	take(&t.Offers)
+	return t
 }
 
-// lacking are the tags that pools need and a rep does not have.
-func lacking(pools []*Pool, r rep.Rep) (tags []string) {
+// lacking are the tags that a lead and pools need and a rep does not have.
+func lacking(pools []*Pool, r rep.Rep, needs []string) []string {
+	tags := lacks(r, needs)
 	for _, p := range pools {
-		for _, tag := range p.Needs {
-			if !r.HasTag(tag) && !slices.Contains(tags, tag) {
+		for _, tag := range lacks(r, p.Needs) {
+			if !slices.Contains(tags, tag) {
 				tags = append(tags, tag)
 			}
 		}
 	}
 	return tags
+}
+
+// amount is how much less there had to be of what a limit counts.
+func (o obstacle) amount() string {
+	if !strings.HasSuffix(string(o.code), byPoints) {
+		return leads(o.over)
+	}
+	if o.over == 1 {
+		return "one point"
+	}
+	return fmt.Sprintf("%d points", o.over)
 }
 
 func leads(n int) string {
@@ -129,6 +149,14 @@ func circumstances(s situation, email string) []change {
 				p.Members[slices.IndexFunc(p.Members, func(m Member) bool { return m.Rep == email })].Overflow = false
 			})
 			all = append(all, newChange("first_line", "first_line "+p.Slug, first, "being in the first line of the pool %q", p.Slug))
+		}
+		if o := s.w.full(p, s.c.ask()); o.code != rep.Able && o.over <= o.have {
+			below := func(s *situation) {
+				for _, key := range p.Quotas() {
+					delete(s.w.Pools, key)
+				}
+			}
+			all = append(all, newChange(string(o.code), "quota "+p.Slug, below, "%s fewer in the pool %q: %s", o.amount(), p.Slug, o.words))
 		}
 		if !p.Hours.Open(s.w.Now) {
 			all = append(all, newChange("pool_hours", "pool_hours "+p.Slug, edit(p.Slug, func(p *Pool) { p.Hours = rep.Hours{} }), "the pool %q open at that time", p.Slug))
@@ -215,7 +243,7 @@ func turns(s situation, p *Pool, email string) []change {
 	case LeastLoaded:
 		var all []change
 		for n := range s.w.People[email].Load.Open() {
-			lighter := func(s *situation) { s.w.People[email].Load = s.w.People[email].Load.lighter(CodeOpen, n+1) }
+			lighter := func(s *situation) { s.w.People[email].Load.Tally = s.w.People[email].Load.lighter(CodeOpen, n+1) }
 			all = append(all, newChange("load", code, lighter, "%s fewer open than they had", leads(n+1)))
 		}
 		return all

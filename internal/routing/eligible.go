@@ -12,6 +12,7 @@ import (
 const (
 	CodeUnknownRep           = rep.Unknown
 	CodePoolClosed  rep.Code = "pool_hours"       // the pool is outside its hours
+	CodePoolHoliday rep.Code = "pool_holiday"     // the pool has a holiday of one of its calendars
 	CodeLacksTag    rep.Code = "tag"              // the pool needs something that this rep cannot do
 	CodeOffered     rep.Code = "offered_before"   // the lead was offered to this rep before
 	CodeSecondLine  rep.Code = "second_line"      // somebody of the first line can take it
@@ -21,16 +22,21 @@ const (
 	CodePerHour     rep.Code = "cap_per_hour"     //
 	CodePerDay      rep.Code = "cap_per_day"      //
 	CodePerWeek     rep.Code = "cap_per_week"     //
-	CodeReserved    rep.Code = "cap_reserved_hot" // what is left of cap_open is kept for hot leads
+	CodeReserved    rep.Code = "cap_reserved_hot" // what is left of cap_open is kept for hot leads; limits on points have the same codes with _points behind, those of pools and groups pool_ and group_ in front
+	CodeLacksNeed   rep.Code = "needs"            // the rule that decided on the lead needs something that this rep cannot do
 )
 
 // Candidate is one member of a pool at the moment of allocation, with what a lead has to do with them.
 type Candidate struct {
 	Person
-	Turn        Turn // changed by Allocate
-	Hot         bool // the lead is hot
-	Offered     bool // it was offered to this rep before
-	SameCompany bool // the rep has an open lead of the same company
+	Turn        Turn     // changed by Allocate
+	Hot         bool     // the lead is hot
+	Offered     bool     // it was offered to this rep before
+	SameCompany bool     // the rep has an open lead of the same company
+	Needs       []string // tags that the lead asks for
+	Points      int      // what the lead counts in limits on points; 0: one
+
+	full obstacle // what the pool or its group has reached
 }
 
 // obstacle is why somebody cannot get a lead. The zero obstacle is none.
@@ -38,6 +44,7 @@ type obstacle struct {
 	code        rep.Code
 	words       string
 	have, limit int
+	over        int // by how much a limit would be passed
 }
 
 // Eligible tells whether a lead may be offered to one rep by name, and if not, why: Reason in words for that rep and for ops, Code for
@@ -89,19 +96,37 @@ func eligible(p *Pool, m Member, c Candidate, now time.Time) obstacle {
 		return obstacle{code: rep.Unreachable, words: "no console open"}
 	}
 	if p != nil {
-		for _, tag := range p.Needs {
-			if !c.HasTag(tag) {
-				return obstacle{code: CodeLacksTag, words: "lacks the tag " + tag}
-			}
+		if missing := lacks(c.Rep, p.Needs); len(missing) > 0 {
+			return obstacle{code: CodeLacksTag, words: "lacks the tag " + missing[0]}
 		}
 	}
-	if o := overCap(m, c.Load, c.Hot); o.code != rep.Able {
+	if missing := lacks(c.Rep, c.Needs); len(missing) > 0 {
+		return lacksNeed(missing[0])
+	}
+	if o := m.reached(ofMember, c.Load, ask{hot: c.Hot, points: c.Points}); o.code != rep.Able {
 		return o
+	}
+	if c.full.code != rep.Able {
+		return c.full
 	}
 	if c.Offered {
 		return obstacle{code: CodeOffered, words: "had it before"}
 	}
 	return obstacle{}
+}
+
+// lacks are the tags among some that somebody does not have.
+func lacks(r rep.Rep, tags []string) (missing []string) {
+	for _, tag := range tags {
+		if !r.HasTag(tag) {
+			missing = append(missing, tag)
+		}
+	}
+	return missing
+}
+
+func lacksNeed(tag string) obstacle {
+	return obstacle{code: CodeLacksNeed, words: "lacks the tag " + tag + ", which the rule asks for"}
 }
 
 func presenceReason(r rep.Rep) string {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -127,6 +128,7 @@ func Place(t *Table, w *World, c Case) Outcome {
 		out.Decision = *c.Decided
 	} else {
 		out.Decision = t.Decide(c.Facts, c.Facts.AcceptedAt)
+		c.Decided = &out.Decision
 	}
 	home := t.Home(out.Decision, c.Facts)
 	if home == nil {
@@ -142,6 +144,7 @@ func Place(t *Table, w *World, c Case) Outcome {
 			continue
 		}
 		if out.Place = out.try(t, w, c, s); out.Place != nil {
+			w.offered(s.pool, c.ask().weight())
 			out.Overflowed = out.Place.Pool != home.Slug && out.Place.Pool != c.Pool
 			return out
 		}
@@ -188,7 +191,7 @@ func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
 	return nil
 }
 
-func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person) Verdict) *Placement {
+func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person, ask) Verdict) *Placement {
 	who := w.People[s.rep]
 	if who == nil {
 		o.explain(s, []Verdict{obstacle{code: rep.Unknown, words: "no such rep"}.verdict(s.rep)})
@@ -198,7 +201,7 @@ func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person) Ver
 		o.explain(s, []Verdict{obstacle{code: CodeOffered, words: "has it, and their time ran out"}.verdict(s.rep)})
 		return nil
 	}
-	if why := able(s.pool, who); why.Code != rep.Able {
+	if why := able(s.pool, who, c.ask()); why.Code != rep.Able {
 		o.explain(s, []Verdict{why})
 		return nil
 	}
@@ -230,7 +233,7 @@ func (o *Outcome) tryTurn(w *World, c Case, s step) *Placement {
 
 // take gives a rep an exclusive offer.
 func (p *Person) take(c Case, s step) *Placement {
-	p.Load.Offers++
+	p.Load.offer(c.ask().weight())
 	place := &Placement{Pool: s.pool.Slug, Rung: s.rung, Rep: p, Terms: s.pool.Offer.toOne(c.Facts)}
 	if p.PresenceBy == rep.ByConsole {
 		place.Screen = max(0, s.pool.Offer.Screen)
@@ -241,11 +244,11 @@ func (p *Person) take(c Case, s step) *Placement {
 // tryPool opens a lead to everybody in a pool. In a pool without turns it may stay open for good if there is nowhere else to go.
 func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 	offer := &Placement{Pool: s.pool.Slug, Rung: s.rung, Terms: s.pool.Offer.Pool}
-	open := s.pool.Hours.Open(w.Now)
+	open := s.pool.Hours.Open(w.Now) && w.full(s.pool, c.ask()).code == rep.Able
 	if !s.pool.TakesTurns() {
 		_, verdicts := Allocate(s.pool, w.candidates(s.pool, c.ask()), w.Now)
 		o.explain(s, verdicts)
-		if open && t.Pool(s.pool.Overflow) == nil && (c.From == uuid.Nil || w.someoneIn(s.pool, c)) {
+		if open && t.Pool(s.pool.Overflow) == nil && w.anyoneCan(s.pool, c.ask().needs) && (c.From == uuid.Nil || w.someoneIn(s.pool, c)) {
 			offer.Terms = 0
 			return offer
 		}
@@ -256,9 +259,20 @@ func (o *Outcome) tryPool(t *Table, w *World, c Case, s step) *Placement {
 	return offer
 }
 
-// someoneIn tells whether any member who did not let the case's time run out would see an offer to the whole pool and may take it.
+// anyoneCan tells whether any member has the tags that a lead asks for, at work or not.
+func (w *World) anyoneCan(p *Pool, needs []string) bool {
+	return len(needs) == 0 || slices.ContainsFunc(p.Members, func(m Member) bool {
+		who := w.People[m.Rep]
+		return who != nil && len(lacks(who.Rep, needs)) == 0
+	})
+}
+
+// someoneIn tells whether any member who did not let the case's time run out would see an offer to the whole pool and may take it. What is
+// kept for hot leads may be taken from a pool by hand.
 func (w *World) someoneIn(p *Pool, c Case) bool {
-	for _, cand := range w.candidates(p, anyLead) {
+	asked, open := c.ask(), anyLead
+	open.needs, open.points = asked.needs, asked.points
+	for _, cand := range w.candidates(p, open) {
 		if ok, _ := EligibleInPool(p, cand, w.Now); ok && !c.lost(cand.ID) {
 			return true
 		}
@@ -272,17 +286,19 @@ func (w *World) Able(p *Pool, email string) Verdict {
 	if who == nil {
 		return obstacle{code: rep.Unknown, words: "no such rep"}.verdict(email)
 	}
-	return w.offersTo(p, who)
+	return w.offersTo(p, who, anyLead)
 }
 
-func (w *World) offersTo(in *Pool, p *Person) Verdict {
-	_, why := Eligible(in, Candidate{Person: *p, Hot: true}, w.Now)
+func (w *World) offersTo(in *Pool, p *Person, a ask) Verdict {
+	_, why := Eligible(in, Candidate{Person: *p, Hot: true, Needs: a.needs, Points: a.points, full: w.full(in, a)}, w.Now)
 	return why
 }
 
-// callsUpon is offersTo for the last resort and the manager, whose working hours, holidays and limits do not count.
-func (w *World) callsUpon(_ *Pool, p *Person) Verdict {
+// callsUpon is offersTo for the last resort and the manager, whose working hours, holidays and limits do not count. What the rule needs
+// does: a licence is not made up for by rank.
+func (w *World) callsUpon(_ *Pool, p *Person, a ask) Verdict {
 	var o obstacle
+	missing := lacks(p.Rep, a.needs)
 	switch {
 	case !p.Active:
 		o = obstacle{code: rep.Deactivated, words: "not active"}
@@ -292,6 +308,8 @@ func (w *World) callsUpon(_ *Pool, p *Person) Verdict {
 		o = obstacle{code: rep.NotPresent, words: "presence is " + string(p.Presence)}
 	case !p.Reachable(w.Now):
 		o = obstacle{code: rep.Unreachable, words: "not reachable"}
+	case len(missing) > 0:
+		o = lacksNeed(missing[0])
 	}
 	return o.verdict(p.Email)
 }
@@ -313,10 +331,10 @@ func Ready(t *Table, w *World, first *Pool) bool {
 	for _, s := range t.ladder(first, "") {
 		switch {
 		case s.rung.final():
-			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who).Code == rep.Able {
+			if who := w.People[s.rep]; who != nil && w.callsUpon(s.pool, who, anyLead).Code == rep.Able {
 				return true
 			}
-		case !s.pool.Hours.Open(w.Now):
+		case !s.pool.Hours.Open(w.Now) || w.full(s.pool, anyLead).code != rep.Able:
 		case s.rung == RungTurn:
 			if w.anyTurn(s.pool) {
 				return true

@@ -85,7 +85,7 @@ func (o *Outcome) to() string {
 
 // around copies the part of the world that a case can touch: turns of its pools, and everybody who could be asked.
 func (w *World) around(t *Table, c Case) *World {
-	part := &World{Now: w.Now, People: map[string]*Person{}, Turns: map[string]map[string]Turn{}}
+	part := &World{Now: w.Now, People: map[string]*Person{}, Turns: map[string]map[string]Turn{}, Pools: map[string]Load{}}
 	d := c.Decided
 	if d == nil {
 		decided := t.Decide(c.Facts, c.Facts.AcceptedAt)
@@ -101,13 +101,16 @@ func (w *World) around(t *Table, c Case) *World {
 		if turns, ok := w.Turns[p.TurnsKey()]; ok {
 			part.Turns[p.TurnsKey()] = maps.Clone(turns)
 		}
+		for _, key := range p.Quotas() {
+			part.Pools[key] = w.Pools[key]
+		}
 	}
 	return part
 }
 
 // Clone copies everything that Place changes.
 func (w *World) Clone() *World {
-	c := &World{Now: w.Now, People: make(map[string]*Person, len(w.People)), Turns: maps.Clone(w.Turns)}
+	c := &World{Now: w.Now, People: make(map[string]*Person, len(w.People)), Turns: maps.Clone(w.Turns), Pools: maps.Clone(w.Pools)}
 	for email, p := range w.People {
 		c.People[email] = p.clone()
 	}

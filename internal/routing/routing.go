@@ -35,8 +35,10 @@ type Decision struct {
 	Version   int64      `json:"version"`
 	Rule      string     `json:"rule"`
 	Band      string     `json:"band"`
-	Pool      string     `json:"pool"`          // slug; set also when Rep is: where the lead goes if that rep cannot take it
-	Rep       string     `json:"rep,omitempty"` // e-mail of the fixed person a rule names, or empty
+	Pool      string     `json:"pool"`             // slug; set also when Rep is: where the lead goes if that rep cannot take it
+	Rep       string     `json:"rep,omitempty"`    // e-mail of the fixed person a rule names, or empty
+	Needs     []string   `json:"needs,omitempty"`  // tags that whoever gets the lead must have
+	Points    int        `json:"points,omitempty"` // what it counts in limits on points; 0: one
 	RunnersUp []RunnerUp `json:"runners_up,omitempty"`
 }
 
@@ -76,6 +78,10 @@ type Pool struct {
 	Sticky     bool          // a lead of a company goes to the member who has an open lead of it
 	Reentry    Reentry
 	BadLead    float64 // what a lead that turns out to be spam, a duplicate or a wrong contact gives back of a turn
+	NoShow     float64 // what one gives back that did not come to what it had booked
+	Cancelled  float64 // what one gives back that called it off
+	Quota      Quota   // what the pool takes all together
+	GroupQuota Quota   // what all pools of its group take all together
 }
 
 // Calendar says in which hours the clock of a goal runs.
@@ -88,19 +94,13 @@ const (
 	NoCalendar Calendar = "none" // the clock never stops
 )
 
-// Member is one rep's place in a pool. Zero caps mean no cap.
+// Member is one rep's place in a pool.
 type Member struct {
-	Rep            string  // e-mail
-	Weight         float64 // share of turns relative to the others; zero counts as 1
-	Overflow       bool    // second line: gets turns only while nobody of the first line can
-	Ramp           Ramp
-	CapOpen        int // live exclusive offers plus leads claimed and not yet contacted
-	CapOffers      int // live exclusive offers
-	CapUncontacted int // leads claimed and not yet contacted
-	CapPerHour     int // claimed within the last hour, plus live exclusive offers
-	CapPerDay      int // since midnight in the rep's zone
-	CapPerWeek     int // since Monday in the rep's zone
-	ReserveHot     int // so many of CapOpen are kept for hot leads
+	Rep      string  // e-mail
+	Weight   float64 // share of turns relative to the others; zero counts as 1
+	Overflow bool    // second line: gets turns only while nobody of the first line can
+	Ramp     Ramp
+	Limits   // on what they have and take in all pools together; days and weeks begin in their zone
 }
 
 // The outcomes a candidate can have.

@@ -122,8 +122,10 @@ const (
 
 // Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot.
 type Target struct {
-	Pool string
-	Rep  string // e-mail
+	Pool   string
+	Rep    string   // e-mail
+	Needs  []string // tags that whoever gets the lead must have, sorted
+	Points int      // what the lead counts in limits on points; 0: one
 }
 
 // Territory is a named piece of the world. It holds its own places and, by nesting, those of the territories within it.

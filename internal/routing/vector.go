@@ -2,6 +2,7 @@ package routing
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,7 +91,7 @@ func (r *compiledRule) meets(s *compiledRule) bool {
 }
 
 func (r *compiledRule) sameTarget(s *compiledRule) bool {
-	return r.pool == s.pool && r.Then.Rep == s.Then.Rep
+	return r.pool == s.pool && r.Then.Rep == s.Then.Rep && r.Then.Points == s.Then.Points && slices.Equal(r.Then.Needs, s.Then.Needs)
 }
 
 // beats orders variants of different rules; lost names what decided, in the words of a trace.

@@ -131,11 +131,15 @@ func least(s situation, email string) []change {
 	return best
 }
 
-// needed drops every change without which the rep would have got the lead all the same.
+// needed drops every change without which the rep would have got the lead all the same. What was needed may not be any more once others
+// are gone, so it looks again until nothing is dropped.
 func needed(s situation, email string, set []change) []change {
-	for i := len(set) - 1; i >= 0; i-- {
-		if fewer := slices.Delete(slices.Clone(set), i, i+1); s.with(fewer).gives(email) {
-			set = fewer
+	for before := len(set) + 1; len(set) < before; {
+		before = len(set)
+		for i := len(set) - 1; i >= 0; i-- {
+			if fewer := slices.Delete(slices.Clone(set), i, i+1); s.with(fewer).gives(email) {
+				set = fewer
+			}
 		}
 	}
 	return set
@@ -164,5 +168,5 @@ func choose(from []change, size int, f func([]change)) {
 
 // Capped tells whether somebody was passed over because of a limit.
 func (v Verdict) Capped() bool {
-	return v.Outcome == Skipped && strings.HasPrefix(v.Reason, "at limit")
+	return v.Outcome == Skipped && (strings.Contains(string(v.Code), "cap_") || strings.HasPrefix(v.Reason, "at limit"))
 }

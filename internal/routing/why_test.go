@@ -16,7 +16,10 @@ import (
 // anyWorld makes pools of every strategy, people in every state, and a lead somewhere on its ladder.
 func anyWorld(random *rand.Rand) (*routing.Table, *routing.World, routing.Case) {
 	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
-	w := &routing.World{Now: now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}}
+	w := &routing.World{Now: now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}, Pools: map[string]routing.Load{}}
+	load := func() routing.Tally {
+		return routing.Tally{Offers: random.IntN(2), Uncontacted: random.IntN(4), Hour: random.IntN(3), Day: random.IntN(5), Week: random.IntN(8)}
+	}
 	var emails []string
 	for i := range 6 {
 		email := fmt.Sprintf("rep%d@example.com", i)
@@ -26,13 +29,16 @@ func anyWorld(random *rand.Rand) (*routing.Table, *routing.World, routing.Case) 
 				ID: uuid.UUID{byte(i + 1)}, Email: email, Active: random.IntN(6) > 0, PresenceBy: rep.ByAPI,
 				Presence: []rep.Presence{rep.Available, rep.Available, rep.Available, rep.Focus, rep.Away, rep.Off}[random.IntN(6)],
 			},
-			Load: routing.Load{Offers: random.IntN(2), Uncontacted: random.IntN(4), Hour: random.IntN(3), Day: random.IntN(5), Week: random.IntN(8)},
+			Load: routing.Load{Tally: load(), Points: load()},
 		}
 		if random.IntN(5) == 0 {
 			p.Status = rep.Status{Code: []rep.Code{rep.OutOfHours, rep.OnLeave, rep.OnHoliday, rep.NotStarted}[random.IntN(4)]}
 		}
 		if random.IntN(3) > 0 {
 			p.Tags = "french"
+		}
+		if random.IntN(2) == 0 {
+			p.Tags += " spanish"
 		}
 		if random.IntN(5) == 0 {
 			p.PresenceBy = rep.ByConsole
@@ -49,20 +55,31 @@ func anyWorld(random *rand.Rand) (*routing.Table, *routing.World, routing.Case) 
 		for j := range 1 + random.IntN(4) {
 			m := routing.Member{Rep: emails[(2*i+j)%6], Weight: float64(1 + random.IntN(3))}
 			if random.IntN(3) == 0 {
-				m.CapOpen, m.CapPerDay = 1+random.IntN(3), 1+random.IntN(3)
+				m.Cap.Open, m.Cap.PerDay = 1+random.IntN(3), 1+random.IntN(3)
 			}
 			if random.IntN(5) == 0 {
-				m.CapOffers, m.CapUncontacted, m.CapPerHour, m.CapPerWeek = 1, 1+random.IntN(2), 1+random.IntN(2), 1+random.IntN(5)
+				m.Cap.Offers, m.Cap.Uncontacted, m.Cap.PerHour, m.Cap.PerWeek = 1, 1+random.IntN(2), 1+random.IntN(2), 1+random.IntN(5)
+			}
+			if random.IntN(4) == 0 {
+				m.CapPoints.PerDay, m.CapPoints.Open = 2+random.IntN(4), 2+random.IntN(3)
 			}
 			m.Overflow = random.IntN(4) == 0
 			p.Members = append(p.Members, m)
-			if w.Turns[slug] == nil {
-				w.Turns[slug] = map[string]routing.Turn{}
+			if w.Turns["group:all"] == nil {
+				w.Turns["group:all"] = map[string]routing.Turn{}
 			}
-			w.Turns[slug][m.Rep] = routing.Turn{Credit: 6*random.Float64() - 3, Joined: true, LastAt: now.Add(-time.Duration(random.IntN(1000)) * time.Second)}
+			w.Turns["group:all"][m.Rep] = routing.Turn{Credit: 6*random.Float64() - 3, Joined: true, LastAt: now.Add(-time.Duration(random.IntN(1000)) * time.Second)}
 		}
 		if random.IntN(6) == 0 {
 			p.Hours = night
+		}
+		if random.IntN(3) == 0 {
+			p.Quota.Cap.PerDay, p.Quota.CapPoints.Open = 1+random.IntN(3), 2+random.IntN(4)
+			w.Pools[slug] = routing.Load{Tally: load(), Points: load()}
+		}
+		if p.Group = "all"; random.IntN(4) == 0 {
+			p.GroupQuota.Cap.PerWeek = 1 + random.IntN(8)
+			w.Pools["group:all"] = routing.Load{Tally: load()}
 		}
 		if random.IntN(5) == 0 {
 			p.Needs = []string{"french"}
@@ -76,8 +93,8 @@ func anyWorld(random *rand.Rand) (*routing.Table, *routing.World, routing.Case) 
 		pools = append(pools, p)
 	}
 	rules := []routing.Rule{
-		{Name: "b", When: routing.Condition{Country: []string{"AT"}}, Then: routing.Target{Pool: "b"}},
-		{Name: "c", When: routing.Condition{Country: []string{"CH"}}, Then: routing.Target{Pool: "c", Rep: emails[random.IntN(6)]}},
+		{Name: "b", When: routing.Condition{Country: []string{"AT"}}, Then: routing.Target{Pool: "b", Points: 2}},
+		{Name: "c", When: routing.Condition{Country: []string{"CH"}}, Then: routing.Target{Pool: "c", Rep: emails[random.IntN(6)], Needs: []string{"spanish"}}},
 		{Name: "all", Band: routing.Default, Then: routing.Target{Pool: "a"}},
 	}
 	table, problems := routing.Compile(1, pools, rules, nil, nil)

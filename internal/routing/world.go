@@ -17,6 +17,7 @@ type World struct {
 	Now    time.Time                  `json:"now"`
 	People map[string]*Person         `json:"people,omitempty"` // by e-mail address
 	Turns  map[string]map[string]Turn `json:"turns,omitempty"`  // by TurnsKey of a pool, then e-mail address; who is missing had no turn yet
+	Pools  map[string]Load            `json:"pools,omitempty"`  // of pools with a Quota, by slug, and of groups with one, by group:NAME
 }
 
 // Person is a rep with whether they work and what counts towards limits.
@@ -26,9 +27,15 @@ type Person struct {
 	Load   Load       `json:"load,omitzero"`
 }
 
-// Load is what somebody has in hand and had lately, in all pools together.
+// Load is what somebody, or a pool, has in hand and had lately. What a person has is that of all pools together.
 type Load struct {
-	Offers      int `json:"offers,omitempty"`      // live exclusive offers
+	Tally
+	Points Tally `json:"points,omitzero"` // counted where a limit looks at points
+}
+
+// Tally counts leads, or their points.
+type Tally struct {
+	Offers      int `json:"offers,omitempty"`      // live offers: of a person exclusive ones
 	Uncontacted int `json:"uncontacted,omitempty"` // leads claimed and not yet contacted
 	Hour        int `json:"hour,omitempty"`        // leads claimed within the last hour
 	Day         int `json:"day,omitempty"`         // since midnight in their zone
@@ -36,7 +43,18 @@ type Load struct {
 }
 
 // Open is what has to be answered or called.
-func (l Load) Open() int { return l.Offers + l.Uncontacted }
+func (t Tally) Open() int { return t.Offers + t.Uncontacted }
+
+// Plus adds two tallies.
+func (t Tally) Plus(u Tally) Tally {
+	return Tally{t.Offers + u.Offers, t.Uncontacted + u.Uncontacted, t.Hour + u.Hour, t.Day + u.Day, t.Week + u.Week}
+}
+
+// offer counts one more live offer.
+func (l *Load) offer(points int) {
+	l.Offers++
+	l.Points.Offers += points
+}
 
 // Turn is where one member of a pool stands in its rotation.
 type Turn struct {
@@ -51,7 +69,7 @@ type Turn struct {
 // TurnsKey says under which name a pool's turns are kept: its own, or that of its group.
 func (p *Pool) TurnsKey() string {
 	if p.Group != "" {
-		return "group:" + p.Group
+		return groupKey(p.Group)
 	}
 	return p.Slug
 }
@@ -61,13 +79,23 @@ type ask struct {
 	hot     bool
 	had     func(uuid.UUID) bool // to whom it was offered before; nil: to nobody
 	company []string             // e-mail addresses of reps who have open leads of the same company
+	needs   []string             // tags
+	points  int                  // 0: one
 }
+
+// weight is what the lead counts in limits on points.
+func (a ask) weight() int { return max(a.points, 1) }
 
 // anyLead asks as little as a lead can: who cannot take it can take none.
 var anyLead = ask{hot: true}
 
+// ask is what a case that was decided on wants.
 func (c Case) ask() ask {
-	return ask{hot: c.Facts.Intent == lead.IntentHigh, had: c.had, company: c.Company}
+	a := ask{hot: c.Facts.Intent == lead.IntentHigh, had: c.had, company: c.Company}
+	if c.Decided != nil {
+		a.needs, a.points = c.Decided.Needs, c.Decided.Points
+	}
+	return a
 }
 
 // again asks once more, of those too who had it before.
@@ -78,7 +106,7 @@ func (a ask) again() ask {
 
 // candidates are the members of a pool as Allocate wants them, for one lead.
 func (w *World) candidates(p *Pool, a ask) []Candidate {
-	turns := w.Turns[p.TurnsKey()]
+	turns, full := w.Turns[p.TurnsKey()], w.full(p, a)
 	cands := make([]Candidate, len(p.Members))
 	for i, m := range p.Members {
 		who := w.People[m.Rep]
@@ -87,7 +115,7 @@ func (w *World) candidates(p *Pool, a ask) []Candidate {
 			cands[i].Status.Code = rep.Unknown
 			continue
 		}
-		cands[i] = Candidate{Person: *who, Turn: turns[m.Rep]}
+		cands[i] = Candidate{Person: *who, Turn: turns[m.Rep], full: full}
 		cands[i].ask(a)
 	}
 	return cands
@@ -95,7 +123,7 @@ func (w *World) candidates(p *Pool, a ask) []Candidate {
 
 // ask notes what a lead has to do with a candidate.
 func (c *Candidate) ask(a ask) {
-	c.Hot = a.hot
+	c.Hot, c.Needs, c.Points = a.hot, a.needs, a.points
 	c.Offered = a.had != nil && a.had(c.ID)
 	c.SameCompany = slices.Contains(a.company, c.Email)
 }

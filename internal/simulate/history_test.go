@@ -84,7 +84,7 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 		who := w.People[reps[random.IntN(len(reps))].Email]
 		who.Presence = []rep.Presence{rep.Available, rep.Available, rep.Away}[random.IntN(3)]
 		for _, p := range w.People {
-			p.Load = routing.Load{Uncontacted: random.IntN(20)}
+			p.Load = routing.Load{Tally: routing.Tally{Uncontacted: random.IntN(20)}}
 		}
 		facts := routing.Facts{Form: "demo", Intent: "high", Country: countries[i%3], EmailDomain: "acme.example", AcceptedAt: w.Now}
 		about[facts.Country]++
