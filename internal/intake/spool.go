@@ -102,6 +102,9 @@ func (s *Service) unspool(ctx context.Context, id uuid.UUID, record []byte) erro
 	if err != nil {
 		return fmt.Errorf("%w: %w", spool.ErrHopeless, err)
 	}
+	if sub.Person == nil { // spooled by a release that did not know persons across forms
+		sub.Person = lead.PersonKey(s.Secret, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
+	}
 	if erased, err := s.erased(ctx, sub); err != nil {
 		return err
 	} else if erased {

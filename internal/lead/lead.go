@@ -189,6 +189,7 @@ type Submission struct {
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string
 	Timezone, Language, Source, EmailDomain, DomainClass string
+	CountryFrom                                          string // CountryFromRegion, or empty: the visitor stated it
 
 	Unknown      []UnknownField // what was sent that the form does not know, by name; at most MaxUnknown of them
 	UnknownCount int            // how many there were
@@ -198,5 +199,6 @@ type Submission struct {
 
 	ClientKey   string // empty: none
 	Fingerprint []byte // keyed hash of form and person, no time in it
+	Person      []byte // keyed hash of the person, whatever the form
 	Digest      []byte // SHA-256 of the business fields
 }
