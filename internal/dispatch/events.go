@@ -93,6 +93,12 @@ func (t *task) events(rows *eventRows) error {
 			return err
 		}
 	}
+	if t.joins() {
+		return t.joinedEvents(rows)
+	}
+	if err := t.passedEvents(rows); err != nil {
+		return err
+	}
 	data := map[string]any{"cause": t.cause}
 	if t.to.deadline != nil {
 		data["deadline"] = t.to.deadline.Format(time.RFC3339Nano)

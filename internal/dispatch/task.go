@@ -22,6 +22,7 @@ const (
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
 	causeUnseen       = "unseen" // no screen showed the offer in time
+	causeKept         = "kept"   // for its owner, who cannot take it now: their absence does not end the offer
 )
 
 // States in which an offer ends here. Accepted is written by Claim.
@@ -44,6 +45,8 @@ type task struct {
 	endState string          // how its open offer ends; empty: it has none
 	reason   string          // why, in words
 	declined routing.Decline // why it was passed; empty: it was not
+	kept     bool            // the offer that ended was kept for an owner who was not there
+	known    *routing.Known  // what else we have of who sent it; nil: nothing, or nobody asks
 
 	// From loadHistory, for leads that had a decision before.
 	decided bool
@@ -59,6 +62,8 @@ type task struct {
 	returned string          // the key of the turns that the rep got one back of; empty: none
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change
+	standing *standing       // the open lead of the same person, locked; nil: none
+	passed   *passedOwner    // its owner, who did not get it; nil: none, or did
 }
 
 func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }
@@ -73,6 +78,7 @@ type placement struct {
 	deadline *time.Time    // on the database's clock; nil: it does not end by itself
 	screen   time.Duration // within which a console must show it; 0: nobody asks
 	screenBy *time.Time
+	joins    uuid.UUID // the lead that it is attached to; zero: none
 }
 
 func (p *placement) offered() bool { return p.stage == lead.StageOffered }
@@ -86,13 +92,13 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	err := row.Scan(append([]any{
 		&t.id, &f.Form, &f.Intent, &f.Product, &f.Country, &f.Region, &f.PostalCode, &f.EmailDomain, &f.DomainClass,
 		&f.Source, &f.Language, &f.AcceptedAt, &t.stage, &t.pool, &t.attempt, &t.mine,
-		&f.Timezone, &t.beside.wasHeld, &t.beside.contact,
+		&f.Timezone, &t.beside.held, &f.CountryFrom, &t.beside.contact,
 	}, more...)...)
 	return t, err
 }
 
 const historySQL = `
-SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
+SELECT d.lead_id, d.version, d.rule, coalesce(d.trace->>'band', ''), d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
 LEFT JOIN offer o ON o.lead_id = t.id
@@ -125,7 +131,7 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		repID   *uuid.UUID
 		state   *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Band, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
 		t := byID[id]
 		t.decided, t.decision = true, d
 		if attempt != nil {

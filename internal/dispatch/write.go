@@ -133,6 +133,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		}
 	}
 	queueReturned(send, batch)
+	queueJoined(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {

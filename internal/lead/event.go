@@ -14,7 +14,9 @@ const (
 	EventClaimed     EventKind = "claimed"      // {by: console|api|slack}; rep is set
 	EventTouched     EventKind = "touched"      // {disposition}; first touch
 	EventOutcome     EventKind = "outcome"      // {disposition, stage}; rep is set
-	EventRepeated    EventKind = "repeated"     // {touch}: the same person sent the form again
+	EventRepeated    EventKind = "repeated"     // {touch}: the same person sent the form again; {lead}: they, or somebody of their company, sent another lead
+	EventJoined      EventKind = "joined"       // {lead}: it was attached to the open lead of the same person; rep is who has that, if anybody
+	EventOwnerPassed EventKind = "owner_passed" // {code}: rep, its owner, could not take it, so that it goes to others
 	EventAmended     EventKind = "amended"      // {touch}: the same person corrected what they sent
 	EventCRMSaving   EventKind = "crm_saving"   // {connection, attempts, reason}
 	EventCRMWritten  EventKind = "crm_written"  // {connection, revision, ms}

@@ -33,6 +33,9 @@ const (
 // DispositionSpam is that of a held lead which somebody looked at and discarded.
 const DispositionSpam = "spam"
 
+// DispositionJoined is that of a lead which was attached to an open one of the same person.
+const DispositionJoined = "joined"
+
 // CRMState is what the CRMs know of a lead; with several connections the least finished wins.
 type CRMState string
 

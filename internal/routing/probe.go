@@ -22,6 +22,7 @@ func (t *Table) probe(f Facts, now time.Time) *probe {
 	}
 	p.place(place{country: country, region: region, postal: comparedPostal(f.PostalCode)})
 	p.domain(folded(f.EmailDomain), t.lists)
+	p.onLists(t.companies[CompanyName(f.Company)], dimAccountList)
 	p.set(dimProduct, folded(f.Product))
 	p.set(dimIntent, folded(f.Intent))
 	p.set(dimDomainClass, folded(f.DomainClass))
@@ -68,10 +69,16 @@ func (p *probe) place(at place) {
 func (p *probe) domain(domain string, lists map[string][]string) {
 	p.by[dimDomain] = suffixes(domain)
 	for _, d := range p.by[dimDomain] {
-		for _, list := range lists[d] {
-			if !slices.Contains(p.by[dimDomainList], list) {
-				p.by[dimDomainList] = append(p.by[dimDomainList], list)
-			}
+		p.onLists(lists[d], dimDomainList)
+		p.onLists(lists[d], dimAccountList)
+	}
+}
+
+// onLists adds lists that hold the lead's company.
+func (p *probe) onLists(lists []string, dim int) {
+	for _, list := range lists {
+		if !slices.Contains(p.by[dim], list) {
+			p.by[dim] = append(p.by[dim], list)
 		}
 	}
 }

@@ -18,6 +18,8 @@ type Facts struct {
 	Country      string    `json:"country,omitempty"`
 	Region       string    `json:"region,omitempty"`
 	PostalCode   string    `json:"postal_code,omitempty"`
+	CountryFrom  string    `json:"country_from,omitempty"` // where the country comes from, if nobody stated it
+	Company      string    `json:"company,omitempty"`      // its name as CompanyName gives it
 	EmailDomain  string    `json:"email_domain,omitempty"`
 	DomainClass  string    `json:"domain_class,omitempty"`
 	Source       string    `json:"source,omitempty"`

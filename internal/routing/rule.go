@@ -50,6 +50,7 @@ func (r *Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || 
 
 // Condition is an AND over dimensions; within one dimension any of the values will do. An empty dimension is no condition.
 type Condition struct {
+	AccountList  []string // slugs of lists of companies, by domain or name
 	Set          []string // slugs of sets: their values count as if they stood in the set's dimension
 	DomainList   []string // slugs of lists of e-mail domains
 	Domain       []string // e-mail domains; sub-domains count as their parent
@@ -81,8 +82,9 @@ type part struct {
 const noDim = -1
 
 // parts lists what a condition can ask.
-func (w *Condition) parts() [18]part {
-	return [18]part{
+func (w *Condition) parts() [19]part {
+	return [19]part{
+		{"account_list", dimAccountList, &w.AccountList},
 		{"set", noDim, &w.Set},
 		{"domain_list", dimDomainList, &w.DomainList},
 		{"domain", dimDomain, &w.Domain},
@@ -133,10 +135,12 @@ type Territory struct {
 	Places []string // "DE", "DE-BY" or "DE:10"
 }
 
-// List is a named set of e-mail domains, such as partners or customers.
+// List is a named set of companies, such as partners or customers, by e-mail domain or name.
 type List struct {
-	Slug    string
-	Domains []string
+	Slug      string
+	Domains   []string
+	Companies []string
+	Owner     string // e-mail of the rep whose accounts they are, or empty
 }
 
 // Set is a named group of values of one dimension, to be used by many rules.
@@ -150,7 +154,7 @@ type Set struct {
 func SetDimensions() []string {
 	var keys []string
 	for _, p := range new(Condition).parts() {
-		if p.dim != noDim && p.dim != dimDomainList {
+		if p.dim != noDim && p.dim != dimDomainList && p.dim != dimAccountList {
 			keys = append(keys, p.key)
 		}
 	}

@@ -8,7 +8,8 @@ import (
 
 // The dimensions in which rules can be specific, in the order in which they decide: the first difference wins.
 const (
-	dimDomainList = iota
+	dimAccountList = iota
+	dimDomainList
 	dimDomain
 	dimPostal // length of the prefix: longer wins
 	dimRegion
@@ -29,7 +30,7 @@ const (
 )
 
 var dimNames = [dims]string{
-	"domain list", "domain", "postal code", "region", "country", "nested territory", "product", "intent", "domain class", "form", "source", "language",
+	"account list", "domain list", "domain", "postal code", "region", "country", "nested territory", "product", "intent", "domain class", "form", "source", "language",
 	"campaign", "phone country", "time zone", "consent", "spam",
 }
 
