@@ -180,7 +180,7 @@ type Origin struct {
 	From  string `json:"from"` // form, region, postal code, e-mail, phone, address of the page, browser
 }
 
-// Origins lists the facts that are known, each with where it comes from.
+// Origins lists the facts that are known, each with where it comes from. The name of a company is not for everybody who sees the trace.
 func (f Facts) Origins() []Origin {
 	country := "form"
 	if f.CountryFrom != "" {
@@ -189,7 +189,7 @@ func (f Facts) Origins() []Origin {
 	var all []Origin
 	for _, o := range []Origin{
 		{"country", f.Country, country}, {"region", f.Region, "form"}, {"postal_code", f.PostalCode, "form"}, {"product", f.Product, "form"},
-		{"company", f.Company, "form"}, {"consent", f.Consent, "form"}, {"email_domain", f.EmailDomain, "e-mail"}, {"domain_class", f.DomainClass, "e-mail"},
+		{"company", hidden(f.Company), "form"}, {"consent", f.Consent, "form"}, {"email_domain", f.EmailDomain, "e-mail"}, {"domain_class", f.DomainClass, "e-mail"},
 		{"phone_country", f.PhoneCountry, "phone"}, {"source", f.Source, "page address"}, {"campaign", f.Campaign, "page address"},
 		{"language", f.Language, "browser"}, {"timezone", f.Timezone, "browser"}, {"intent", f.Intent, "configuration of the form"},
 		{"spam", f.Spam, "review"}, {"accepted_at", moment(f.AcceptedAt), "database"},
@@ -199,6 +199,13 @@ func (f Facts) Origins() []Origin {
 		}
 	}
 	return all
+}
+
+func hidden(value string) string {
+	if value == "" {
+		return ""
+	}
+	return "given"
 }
 
 func moment(at time.Time) string {
