@@ -230,6 +230,8 @@ func printResult(w io.Writer, r simulate.Result) {
 		fmt.Fprintf(w, "    %-9s %s: %s\n", k.Outcome, k.Rep, k.Reason)
 	}
 	switch p := out.Place; {
+	case p != nil && p.Held:
+		fmt.Fprintln(w, "It would be held until somebody has looked at it.")
 	case p != nil && p.Joins != uuid.Nil:
 		fmt.Fprintln(w, "It would be attached to an open lead of the same person.")
 	case p == nil || p.Waiting:

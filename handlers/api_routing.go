@@ -62,7 +62,7 @@ type simulated struct {
 	Band       string               `json:"band"`
 	RunnersUp  []routing.RunnerUp   `json:"runners_up"`
 	Stages     []routing.Line       `json:"stages"`         // what each stage found, in order
-	Stage      lead.Stage           `json:"stage"`          // offered or waiting; closed: it would be attached to an open lead
+	Stage      lead.Stage           `json:"stage"`          // offered or waiting; held; closed: it would be attached to an open lead
 	In         string               `json:"in"`             // the pool in which it would stand: another one after an overflow
 	Rung       routing.Rung         `json:"rung,omitempty"` // of the offer
 	Seconds    float64              `json:"seconds"`        // how long the offer would stand; 0: for good
@@ -142,6 +142,8 @@ func shownResult(result simulate.Result) simulated {
 	if p := out.Place; p != nil {
 		s.In, s.Rung, s.Seconds = p.Pool, p.Rung, p.Terms.Seconds()
 		switch {
+		case p.Held:
+			s.Stage = lead.StageHeld
 		case p.Joins != uuid.Nil:
 			s.Stage = lead.StageClosed
 		case !p.Waiting:

@@ -241,6 +241,9 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail, m.Person = "Discarded", "it was held for review and is spam", true
 	case "held":
 		m.Word, m.Detail, m.Person = "Held again", "discarding it was undone", true
+		if text("rule") != "" {
+			m.Word, m.Detail, m.Person = "Held", joined("not to be routed until somebody has looked", quoted("rule ", text("rule"))), false
+		}
 	case "erased":
 		m.Word, m.Detail = "Erased", "contact details and answers, at the person's wish"
 	default:

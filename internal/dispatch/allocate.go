@@ -76,6 +76,8 @@ func placed(p *routing.Placement) *placement {
 		return nil
 	case p.Waiting:
 		return &placement{stage: lead.StageWaiting, pool: p.Pool}
+	case p.Held:
+		return &placement{stage: lead.StageHeld}
 	case p.Joins != uuid.Nil:
 		return &placement{stage: lead.StageClosed, pool: p.Pool, joins: p.Joins}
 	}

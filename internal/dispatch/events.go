@@ -96,6 +96,9 @@ func (t *task) events(rows *eventRows) error {
 	if t.joins() {
 		return t.joinedEvents(rows)
 	}
+	if t.held() {
+		return rows.add(t.id, lead.EventHeld, "", nil, t.attempt, map[string]any{"rule": t.decision.Rule})
+	}
 	if err := t.passedEvents(rows); err != nil {
 		return err
 	}
@@ -124,7 +127,7 @@ func (s *Service) deliver(send *pgx.Batch, snap Snapshot, batch []*task, claimed
 	var ids []uuid.UUID
 	var hot []bool
 	for _, t := range batch {
-		if t.to != nil && t.unheard() {
+		if t.to != nil && t.unheard() && !t.held() {
 			ids, hot = append(ids, t.id), append(hot, t.hot())
 		}
 	}

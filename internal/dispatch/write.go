@@ -134,6 +134,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 	}
 	queueReturned(send, batch)
 	queueJoined(send, batch)
+	queueHeld(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 	EventRevealed    EventKind = "revealed"     // {account, audit_seq}: somebody looked at masked contact details; why is in the audit chain
 	EventReleased    EventKind = "released"     // {account}: it was held for review and goes on; without an account because the person sent it again
 	EventDiscarded   EventKind = "discarded"    // {account}: it was held for review and is spam
-	EventHeld        EventKind = "held"         // {account}: discarding it was undone
+	EventHeld        EventKind = "held"         // {account}: discarding it was undone; {rule}: a rule keeps it from routing
 	EventAlarm       EventKind = "alarm"        // {kind, state: opened|closed}: somebody must look at it, or need not any more
 	EventErased      EventKind = "erased"       // {}: the person behind it was erased; whoever shows or keeps the contact drops it
 )

@@ -33,6 +33,9 @@ const (
 // DispositionSpam is that of a held lead which somebody looked at and discarded.
 const DispositionSpam = "spam"
 
+// HeldByRule is the reason of a lead that is held because a rule keeps such leads from routing.
+const HeldByRule = "do_not_route"
+
 // DispositionJoined is that of a lead which was attached to an open one of the same person.
 const DispositionJoined = "joined"
 

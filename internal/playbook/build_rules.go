@@ -36,7 +36,7 @@ func (b *builder) rules() {
 			Band: routing.Band(b.word(path+".band", what+": band", &d.Band, string(routing.Match), string(routing.Override), string(routing.Default))),
 			When: b.condition(path+".when", what, &d.When),
 			From: b.moment(path+".from", what+": from", &d.From), Until: b.moment(path+".until", what+": until", &d.Until),
-			Then: routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep)},
+			Then: routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep), Hold: d.Then.Hold},
 		}
 		for j := range d.Any {
 			rule.Any = append(rule.Any, b.condition(fmt.Sprintf("%s.any[%d]", path, j), what, &d.Any[j]))

@@ -216,6 +216,7 @@ type whenDoc struct {
 type thenDoc struct {
 	Pool string `yaml:"pool,omitempty"`
 	Rep  string `yaml:"rep,omitempty"`
+	Hold bool   `yaml:"hold,omitempty"`
 }
 
 type setDoc struct {

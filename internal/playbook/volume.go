@@ -106,7 +106,9 @@ func weekly(ctx context.Context, db *postgres.DB, table *routing.Table) (map[str
 		}
 		seen++
 		// As if the week to come were like the last one: rules may begin and end in it.
-		sent[table.Decide(f, f.AcceptedAt.Add(7*24*time.Hour)).Pool]++
+		if d := table.Decide(f, f.AcceptedAt.Add(7*24*time.Hour)); !d.Hold {
+			sent[d.Pool]++
+		}
 		return nil
 	})
 	if err != nil {

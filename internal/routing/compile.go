@@ -149,6 +149,11 @@ func (c *compiler) addRule(r Rule) *compiledRule {
 		c.fail("rules", r.Name, "band", "unknown", "use override, match or default", "rule %q: there is no band %q", r.Name, r.Band)
 	}
 	switch {
+	case r.Then.Hold && (r.Then.Pool != "" || r.Then.Rep != ""):
+		c.fail("rules", r.Name, "then", "hold", "remove pool and rep: once released, a lead goes by the other rules", "rule %q holds leads and sends them somewhere", r.Name)
+	case r.Then.Hold && r.Band != Override:
+		c.fail("rules", r.Name, "band", "hold", "add band: override", "rule %q holds leads, which only an override may", r.Name)
+	case r.Then.Hold:
 	case r.Then.Pool == "" && r.Then.Rep == "":
 		c.fail("rules", r.Name, "then", "no_target", "add then: {pool: SLUG}", "rule %q does not say where leads go", r.Name)
 	case r.Then.Pool != "" && c.table.pools[r.Then.Pool] == nil:

@@ -56,5 +56,5 @@ func shortest(longestFirst []string) []string {
 
 // agrees tells whether two decisions send a lead to the same place for the same reason.
 func (d Decision) agrees(e Decision) bool {
-	return d.Version == e.Version && d.Rule == e.Rule && d.Band == e.Band && d.Pool == e.Pool && d.Rep == e.Rep
+	return d.Version == e.Version && d.Rule == e.Rule && d.Band == e.Band && d.Pool == e.Pool && d.Rep == e.Rep && d.Hold == e.Hold
 }

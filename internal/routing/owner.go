@@ -210,7 +210,7 @@ func (o *Outcome) named(s step) string {
 
 // Passed tells the owner of a lead, and why it is not offered to them; ok is false when it is, or has none.
 func (o *Outcome) Passed() (email string, why rep.Code, ok bool) {
-	if o.Decision.Band != string(BandOwner) || o.Place == nil || o.to() == o.Decision.Rep {
+	if o.Decision.Band != string(BandOwner) || o.Place == nil || o.Place.Held || o.to() == o.Decision.Rep {
 		return "", rep.Able, false
 	}
 	for _, v := range o.Considered {

@@ -94,6 +94,7 @@ type Placement struct {
 	Terms   time.Duration `json:"terms,omitempty"`  // how long an offer stands; 0: until somebody takes it
 	Screen  time.Duration `json:"screen,omitempty"` // within which a console must show it; 0: nobody asks
 	Kept    bool          `json:"kept,omitempty"`   // for a rep who cannot take it now: their absence does not end the offer
+	Held    bool          `json:"held,omitempty"`   // it is kept for review: no offer, and no waiting
 	Joins   uuid.UUID     `json:"joins,omitzero"`   // the open lead that it is attached to: no offer, and no waiting
 }
 
@@ -126,6 +127,10 @@ func Place(t *Table, w *World, c Case) Outcome {
 		return out
 	}
 	out.Home = home.Slug
+	if out.Decision.Hold {
+		out.Place = &Placement{Held: true}
+		return out
+	}
 	if joins != nil {
 		out.Place = &Placement{Pool: cmp.Or(joins.Pool, home.Slug), Joins: joins.Lead}
 		return out

@@ -9,13 +9,14 @@ import (
 // probe is the facts about one lead in the form in which rules compare them: of each dimension the values that it has. A lead with the
 // postal code 101 has DE:1, DE:10 and DE:101; one that writes from mail.acme.example has that domain and acme.example.
 type probe struct {
-	by  [dims][]string
-	now time.Time
+	by       [dims][]string
+	now      time.Time
+	released bool // somebody has looked at it and let it go on
 }
 
 // probe makes a lead comparable.
 func (t *Table) probe(f Facts, now time.Time) *probe {
-	p := &probe{now: now}
+	p := &probe{now: now, released: f.Spam == SpamReleased}
 	country, region := strings.ToUpper(strings.TrimSpace(f.Country)), strings.ToUpper(strings.TrimSpace(f.Region))
 	if country == "" && regionRE.MatchString(region) {
 		country = region[:2]

@@ -37,8 +37,9 @@ type Decision struct {
 	Version   int64      `json:"version"`
 	Rule      string     `json:"rule"`
 	Band      string     `json:"band"`
-	Pool      string     `json:"pool"`          // slug; set also when Rep is: where the lead goes if that rep cannot take it
-	Rep       string     `json:"rep,omitempty"` // e-mail of the fixed person a rule names, or empty
+	Pool      string     `json:"pool"`           // slug; set also when Rep is: where the lead goes if that rep cannot take it
+	Rep       string     `json:"rep,omitempty"`  // e-mail of the fixed person a rule names, or of the owner; empty: none
+	Hold      bool       `json:"hold,omitempty"` // it is held for review, and not routed
 	RunnersUp []RunnerUp `json:"runners_up,omitempty"`
 }
 

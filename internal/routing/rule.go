@@ -122,10 +122,11 @@ const (
 	SpamReleased = "released"
 )
 
-// Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot.
+// Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot; or nowhere.
 type Target struct {
 	Pool string
 	Rep  string // e-mail
+	Hold bool   // they are not routed, but held until a person has looked. Leads that were released are not held again
 }
 
 // Territory is a named piece of the world. It holds its own places and, by nesting, those of the territories within it.

@@ -33,6 +33,7 @@ const (
 	FoundOwner    = "found"       // owner: Rep, by what By says
 	FoundInactive = "inactive"    // owner: only Rep, who is not active
 	FoundRule     = "won"         // a band: its rule By
+	FoundHolds    = "held"        // a band: its rule By keeps such leads from routing
 	FoundNoRule   = "no_rule"     // a band: none of its rules matches
 	FoundUnasked  = "not_reached" // something before has decided
 )
@@ -60,7 +61,7 @@ func (t *Table) pass(w *World, c Case) (d Decision, lines []Line, joins *Earlier
 	line, joins := t.repeat(c)
 	lines = append(lines, line)
 	if joins != nil {
-		d.Band, d.Rep = string(BandRepeat), joins.Rep
+		d.Band, d.Rep, d.Hold = string(BandRepeat), joins.Rep, false
 		return d, append(lines, Line{Stage: StageOwner, Found: FoundUnasked}, Line{Stage: StageOverride, Found: FoundUnasked},
 			Line{Stage: StageMatch, Found: FoundUnasked}, Line{Stage: StageDefault, Found: FoundUnasked}), joins
 	}
@@ -103,7 +104,7 @@ func (t *Table) ownerLine(w *World, c Case, d *Decision) Line {
 	found, ok, inactive := t.findOwner(w, c)
 	switch {
 	case ok:
-		d.Band, d.Rep = string(BandOwner), found.rep
+		d.Band, d.Rep, d.Hold = string(BandOwner), found.rep, false
 		return Line{Stage: StageOwner, Found: FoundOwner, By: string(found.by), Rep: found.rep}
 	case inactive.rep != "":
 		return Line{Stage: StageOwner, Found: FoundInactive, By: string(inactive.by), Rep: inactive.rep}
@@ -125,6 +126,9 @@ func bandLines(d Decision) []Line {
 			line.Found = FoundUnasked
 		case d.Band == string(band.Band):
 			line.Found, line.By, decided = FoundRule, d.Rule, true
+			if d.Hold {
+				line.Found = FoundHolds
+			}
 		}
 		lines = append(lines, line)
 	}
@@ -156,6 +160,8 @@ func (l Line) Words(name func(email string) string) string {
 		return "only " + name(l.Rep) + ", who is no longer active"
 	case FoundRule:
 		return fmt.Sprintf("rule %q", l.By)
+	case FoundHolds:
+		return fmt.Sprintf("rule %q keeps it from routing until somebody has looked", l.By)
 	case FoundNoRule:
 		return "no rule matches"
 	case FoundUnasked:

@@ -108,7 +108,7 @@ func (t *Table) decision(matched []*variant) Decision {
 	}
 	return Decision{
 		Version: t.version, Rule: best.rule.Name, Band: best.rule.Band.name(),
-		Pool: best.rule.pool, Rep: best.rule.Then.Rep, RunnersUp: runnersUp(best, matched),
+		Pool: best.rule.pool, Rep: best.rule.Then.Rep, Hold: best.rule.Then.Hold, RunnersUp: runnersUp(best, matched),
 	}
 }
 

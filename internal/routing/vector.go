@@ -91,7 +91,7 @@ func (r *compiledRule) meets(s *compiledRule) bool {
 }
 
 func (r *compiledRule) sameTarget(s *compiledRule) bool {
-	return r.pool == s.pool && r.Then.Rep == s.Then.Rep
+	return r.pool == s.pool && r.Then.Rep == s.Then.Rep && r.Then.Hold == s.Then.Hold
 }
 
 // beats orders variants of different rules; lost names what decided, in the words of a trace.
@@ -135,5 +135,5 @@ func (v *variant) holds(p *probe) bool {
 			}
 		}
 	}
-	return v.rule.at(p.now) && (v.rule.except == nil || !v.rule.except.matches(p))
+	return v.rule.at(p.now) && !(v.rule.Then.Hold && p.released) && (v.rule.except == nil || !v.rule.except.matches(p))
 }

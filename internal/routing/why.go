@@ -27,7 +27,7 @@ type Change struct {
 func (r *Record) Why(t *Table, email string, now *Person) Explanation {
 	email = strings.ToLower(email)
 	e := Explanation{Reason: r.reasonFor(email)}
-	if r.Case == nil || r.World == nil || r.joined() {
+	if r.Case == nil || r.World == nil || r.held() || r.joined() {
 		e.Got = r.To == email
 		return e
 	}
@@ -55,6 +55,8 @@ func (r *Record) reasonFor(email string) string {
 	switch {
 	case r.To == email:
 		return "it was offered to them"
+	case r.held():
+		return "nobody was asked: it was held until somebody has looked at it"
 	case r.joined():
 		return "nobody was asked: it was attached to an open lead of the same person"
 	case reason != "":
@@ -70,6 +72,9 @@ func (r *Record) reasonFor(email string) string {
 
 // joined tells leads that were attached to another.
 func (r *Record) joined() bool { return r.Outcome.Place != nil && r.Outcome.Place.Joins != uuid.Nil }
+
+// held tells leads that a rule keeps from routing.
+func (r *Record) held() bool { return r.Outcome.Place != nil && r.Outcome.Place.Held }
 
 // situation is everything that Place is asked with.
 type situation struct {
