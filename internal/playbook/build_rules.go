@@ -36,7 +36,11 @@ func (b *builder) rules() {
 			Band: routing.Band(b.word(path+".band", what+": band", &d.Band, string(routing.Match), string(routing.Override), string(routing.Default))),
 			When: b.condition(path+".when", what, &d.When),
 			From: b.moment(path+".from", what+": from", &d.From), Until: b.moment(path+".until", what+": until", &d.Until),
-			Then: routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep), Hold: d.Then.Hold},
+			Hours: b.hours(path+".hours", what, &d.Hours, b.zone(path+".timezone", what, &d.Timezone)),
+			Then:  routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep), Hold: d.Then.Hold},
+		}
+		if d.Timezone != "" && d.Hours == "" {
+			b.fail(path+".timezone", "unused", "add hours, or remove it", "%s has a time zone and no hours", what)
 		}
 		for j := range d.Any {
 			rule.Any = append(rule.Any, b.condition(fmt.Sprintf("%s.any[%d]", path, j), what, &d.Any[j]))

@@ -185,6 +185,8 @@ type ruleDoc struct {
 	Priority int       `yaml:"priority,omitempty"`
 	From     string    `yaml:"from,omitempty"`
 	Until    string    `yaml:"until,omitempty"`
+	Hours    string    `yaml:"hours,omitempty"`
+	Timezone string    `yaml:"timezone,omitempty"`
 	When     whenDoc   `yaml:"when,flow"`
 	Any      []whenDoc `yaml:"any,omitempty,flow"`
 	Except   *whenDoc  `yaml:"except,omitempty,flow"`

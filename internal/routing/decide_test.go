@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -181,7 +182,7 @@ func (r random) rules(n int) []routing.Rule {
 		rule := routing.Rule{
 			Name: fmt.Sprintf("rule %03d", i), Band: routing.Band(r.one("", "", "match", "override", "default")), Priority: r.IntN(4),
 			When: routing.Condition{
-				AccountList: r.some("partners", "friends"), DomainList: r.some("partners", "friends"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
+				DomainList: r.some("partners", "friends"), Domain: r.some("acme.example", "de.acme.example"), Territory: r.some("dach", "bavaria", "berlin", "mitte", "alps"),
 				Postal: r.some("DE:1", "DE:10", "AT:10"), Region: r.some("DE-BY", "DE-BE"), Country: r.some("DE", "AT", "CH", "FR"),
 				Product: r.some("platform", "analytics"), Intent: r.some("high", "low"), Form: r.some("demo", "contact"), Language: r.some("de", "de-at", "fr"), Source: r.some("ads", "mail"),
 			},
@@ -196,6 +197,12 @@ func (r random) rules(n int) []routing.Rule {
 		}
 		if r.IntN(5) == 0 {
 			rule.From, rule.Until = start.Add(time.Duration(r.IntN(5)-2)*time.Hour), start.Add(time.Duration(r.IntN(3)+3)*time.Hour)
+		}
+		if r.IntN(8) == 0 {
+			rule.When.AccountList = r.some("partners", "friends")
+		}
+		if r.IntN(8) == 0 {
+			rule.Hours, _ = rep.ParseHours("Mon-Sun 12:00-16:00", "UTC")
 		}
 		if r.IntN(5) == 0 {
 			rule.When.Set = []string{r.one("south", "shop")}

@@ -1,6 +1,10 @@
 package routing
 
-import "time"
+import (
+	"time"
+
+	"leadline/internal/rep"
+)
 
 // Band is the first thing that decides between rules that match the same lead.
 type Band string
@@ -42,6 +46,7 @@ type Rule struct {
 	Except   *Condition  // leads that fulfil it are left out; nil: none
 	From     time.Time   // when the rule begins to count; zero: at once
 	Until    time.Time   // from when on it no longer does; zero: never
+	Hours    rep.Hours   // when in the week it counts; zero: always
 	Then     Target
 }
 
