@@ -220,6 +220,9 @@ func printResult(w io.Writer, r simulate.Result) {
 		fmt.Fprintf(w, ", first to %s", out.Decision.Rep)
 	}
 	fmt.Fprintln(w, ".")
+	for _, line := range out.Stages {
+		fmt.Fprintf(w, "    %-9s %s.\n", line.Stage, line.Words(func(email string) string { return email }))
+	}
 	for _, beaten := range out.Decision.RunnersUp {
 		fmt.Fprintf(w, "    It beats the rule %q on %s.\n", beaten.Rule, beaten.Lost)
 	}
@@ -227,10 +230,13 @@ func printResult(w io.Writer, r simulate.Result) {
 		fmt.Fprintf(w, "    %-9s %s: %s\n", k.Outcome, k.Rep, k.Reason)
 	}
 	switch p := out.Place; {
+	case p != nil && p.Held:
+		fmt.Fprintln(w, "It would be held until somebody has looked at it.")
+	case p != nil && p.Joins != uuid.Nil:
+		fmt.Fprintln(w, "It would be attached to an open lead of the same person.")
 	case p == nil || p.Waiting:
 		fmt.Fprintln(w, "Nobody can be offered it: it would wait.")
 	case r.To != "":
-
 		fmt.Fprintf(w, "It would be offered to %s, from the pool %q, for %s.\n", r.To, p.Pool, p.Terms)
 	default:
 		fmt.Fprintf(w, "It would be open to everybody in the pool %q.\n", p.Pool)

@@ -95,6 +95,8 @@ type apiDecision struct {
 	Rep        *string              `json:"rep"` // e-mail address
 	At         string               `json:"at"`
 	Candidates []routing.Considered `json:"candidates"`
+	Stages     []routing.Line       `json:"stages"`  // what each stage found, in order
+	Origins    []routing.Origin     `json:"origins"` // the facts, with where each comes from
 }
 
 type apiDelivery struct {
@@ -246,7 +248,7 @@ func (a *API) decision(ctx context.Context, scope lead.Scope, id uuid.UUID, peop
 	if err != nil {
 		return nil, err
 	}
-	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Considered{}}
+	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Considered{}, Stages: []routing.Line{}, Origins: []routing.Origin{}}
 	if d.RepID != nil {
 		if r, ok := people[*d.RepID]; ok {
 			out.Rep = &r.Email
@@ -254,13 +256,14 @@ func (a *API) decision(ctx context.Context, scope lead.Scope, id uuid.UUID, peop
 	}
 	var trace struct {
 		Candidates []routing.Considered `json:"candidates"`
+		Stages     []routing.Line       `json:"stages"`
+		Facts      routing.Facts        `json:"facts"`
 	}
 	if err := json.Unmarshal(d.Trace, &trace); err != nil {
 		return nil, fmt.Errorf("read a routing trace: %w", err)
 	}
-	if trace.Candidates != nil {
-		out.Candidates = trace.Candidates
-	}
+	out.Candidates = append(out.Candidates, trace.Candidates...)
+	out.Stages, out.Origins = append(out.Stages, trace.Stages...), append(out.Origins, trace.Facts.Origins()...)
 	return out, nil
 }
 

@@ -61,7 +61,8 @@ type simulated struct {
 	Candidates []routing.Considered `json:"candidates"`
 	Band       string               `json:"band"`
 	RunnersUp  []routing.RunnerUp   `json:"runners_up"`
-	Stage      lead.Stage           `json:"stage"`          // offered or waiting
+	Stages     []routing.Line       `json:"stages"`         // what each stage found, in order
+	Stage      lead.Stage           `json:"stage"`          // offered or waiting; held; closed: it would be attached to an open lead
 	In         string               `json:"in"`             // the pool in which it would stand: another one after an overflow
 	Rung       routing.Rung         `json:"rung,omitempty"` // of the offer
 	Seconds    float64              `json:"seconds"`        // how long the offer would stand; 0: for good
@@ -127,7 +128,7 @@ func shownResult(result simulate.Result) simulated {
 	out := result.Outcome
 	s := simulated{
 		Version: out.Decision.Version, Rule: out.Decision.Rule, Pool: out.Decision.Pool, At: stamp(result.At), Candidates: out.Considered,
-		Band: out.Decision.Band, RunnersUp: out.Decision.RunnersUp, Stage: lead.StageWaiting,
+		Band: out.Decision.Band, RunnersUp: out.Decision.RunnersUp, Stages: out.Stages, Stage: lead.StageWaiting,
 	}
 	if s.Candidates == nil {
 		s.Candidates = []routing.Considered{}
@@ -140,7 +141,12 @@ func shownResult(result simulate.Result) simulated {
 	}
 	if p := out.Place; p != nil {
 		s.In, s.Rung, s.Seconds = p.Pool, p.Rung, p.Terms.Seconds()
-		if !p.Waiting {
+		switch {
+		case p.Held:
+			s.Stage = lead.StageHeld
+		case p.Joins != uuid.Nil:
+			s.Stage = lead.StageClosed
+		case !p.Waiting:
 			s.Stage = lead.StageOffered
 		}
 	}

@@ -109,6 +109,7 @@ func (h *Held) show(c *fiber.Ctx, choice views.HeldChoice, cursor string, page v
 		page.Forms = append(page.Forms, views.Option{Value: form.Slug, Label: h.console.formName(form.Slug)})
 	}
 	slices.SortFunc(page.Forms, func(a, b views.Option) int { return strings.Compare(a.Label, b.Label) })
+	page.Reasons = append(page.Reasons, views.Option{Value: lead.HeldByRule, Label: views.HeldReason(lead.HeldByRule)})
 	for _, reason := range spam.Reasons() {
 		page.Reasons = append(page.Reasons, views.Option{Value: string(reason), Label: views.HeldReason(string(reason))})
 	}

@@ -135,6 +135,8 @@ func (h *Console) why(ctx context.Context, scope lead.Scope, id uuid.UUID, reps 
 	var trace struct {
 		Candidates []routing.Considered `json:"candidates"`
 		RunnersUp  []routing.RunnerUp   `json:"runners_up"`
+		Stages     []routing.Line       `json:"stages"`
+		Facts      routing.Facts        `json:"facts"`
 	}
 	_ = json.Unmarshal(d.Trace, &trace) // a trace of another version still has its rule and pool
 	byEmail := map[string]string{}
@@ -144,13 +146,21 @@ func (h *Console) why(ctx context.Context, scope lead.Scope, id uuid.UUID, reps 
 	if me != nil {
 		byEmail[me.Email] = "You"
 	}
-	w := &views.Why{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: d.At}
-	for _, c := range trace.Candidates {
-		name := byEmail[c.Rep]
-		if name == "" {
-			name = c.Rep
+	called := func(email string) string {
+		if name := byEmail[email]; name != "" {
+			return name
 		}
-		w.Candidates = append(w.Candidates, views.Candidate{Name: name, Outcome: c.Outcome, Reason: c.Reason, Pool: c.Pool})
+		return email
+	}
+	w := &views.Why{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: d.At}
+	for _, l := range trace.Stages {
+		w.Stages = append(w.Stages, views.StageLine{Stage: string(l.Stage), Words: l.Words(called)})
+	}
+	for _, o := range trace.Facts.Origins() {
+		w.Origins = append(w.Origins, views.Origin{Fact: o.Fact, Value: o.Value, From: o.From})
+	}
+	for _, c := range trace.Candidates {
+		w.Candidates = append(w.Candidates, views.Candidate{Name: called(c.Rep), Outcome: c.Outcome, Reason: c.Reason, Pool: c.Pool})
 	}
 	for _, r := range trace.RunnersUp {
 		w.RunnersUp = append(w.RunnersUp, views.RunnerUp{Rule: r.Rule, Lost: r.Lost})

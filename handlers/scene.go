@@ -135,6 +135,7 @@ func (s *scene) card(c *live.Card) views.Card {
 	if at, done := c.Finished(); done {
 		out.FinishedAt = at
 	}
+	out.Again = c.Again != nil
 	return out
 }
 

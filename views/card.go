@@ -32,6 +32,7 @@ type Card struct {
 	Stage       lead.Stage
 	Disposition string
 	FinishedAt  time.Time
+	Again       bool // the person has sent another lead since, which is attached to this one
 	CRM         CRM
 	Contact     *Contact
 }
@@ -98,7 +99,15 @@ func (c Card) meta() string {
 	case "disposable":
 		company = "throw-away email"
 	}
-	return joined(prefixed("pool ", c.Pool), Readable(c.Product), company, source)
+	return joined(c.again(), prefixed("pool ", c.Pool), Readable(c.Product), company, source)
+}
+
+// again says that the person has written since.
+func (c Card) again() string {
+	if !c.Again {
+		return ""
+	}
+	return "wrote again"
 }
 
 // Phase is how urgent an untouched lead is, as shape, word and colour say it.

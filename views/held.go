@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"leadline/internal/lead"
 )
 
 // Held is the review of leads that were held as they arrived.
@@ -64,6 +66,7 @@ func (i HeldItem) score() string { return "Score " + strconv.Itoa(i.Score) + " o
 
 // heldWords are the reasons for people who decide.
 var heldWords = map[string]string{
+	lead.HeldByRule: "A rule says that such leads are not to be routed",
 	"hidden_field":  "Filled in a field that people do not see",
 	"forged_token":  "Came with a page token that is not ours",
 	"reused_token":  "One opened page sent many different forms",

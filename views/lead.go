@@ -74,9 +74,17 @@ type Why struct {
 	Version    int64
 	Rule, Pool string
 	At         time.Time
+	Stages     []StageLine // what each stage found, in order
 	Candidates []Candidate
 	RunnersUp  []RunnerUp
+	Origins    []Origin
 }
+
+// StageLine is what one stage of routing found, in words.
+type StageLine struct{ Stage, Words string }
+
+// Origin is a fact that rules looked at, and where it comes from.
+type Origin struct{ Fact, Value, From string }
 
 // Candidate is one rep who was considered.
 //
@@ -206,6 +214,13 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail, m.Person = "Outcome", joined(OutcomeWord(text("disposition")), prefixed("by ", who)), true
 	case "repeated":
 		m.Word, m.Detail, m.Person = "Sent again", "the same person sent the form once more", true
+		if text("lead") != "" {
+			m.Word, m.Detail = "Wrote again", joined("the same person, or their company, sent another form", prefixed("lead ", text("lead")))
+		}
+	case "joined":
+		m.Word, m.Detail = "Attached", joined("the same person has an open lead", prefixed("lead ", text("lead")), prefixed("with ", who))
+	case "owner_passed":
+		m.Word, m.Detail = "Owner told", joined(who, "could not take it, so it went to others", Readable(text("code")))
 	case "amended":
 		m.Word, m.Detail, m.Person = "Corrected", "the visitor added or changed answers", true
 	case "crm_saving":
@@ -232,6 +247,9 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail, m.Person = "Discarded", "it was held for review and is spam", true
 	case "held":
 		m.Word, m.Detail, m.Person = "Held again", "discarding it was undone", true
+		if text("rule") != "" {
+			m.Word, m.Detail, m.Person = "Held", joined("not to be routed until somebody has looked", quoted("rule ", text("rule"))), false
+		}
 	case "erased":
 		m.Word, m.Detail = "Erased", "contact details and answers, at the person's wish"
 	default:

@@ -46,6 +46,8 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete payloads", `DELETE FROM payload WHERE submission IN (SELECT id FROM demo_lead UNION ALL SELECT t.id FROM touch t JOIN demo_lead l ON l.id = t.lead_id)`},
 	{"delete reveals", `DELETE FROM reveal WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete holds", `DELETE FROM hold WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete persons", `DELETE FROM lead_person WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete attachments", `DELETE FROM lead_joined WHERE lead_id IN (SELECT id FROM demo_lead) OR to_lead IN (SELECT id FROM demo_lead)`},
 	{"delete touches", `DELETE FROM touch WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete credits", `DELETE FROM credit_entry WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete offers", `DELETE FROM offer WHERE lead_id IN (SELECT id FROM demo_lead)`},

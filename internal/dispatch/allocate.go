@@ -24,8 +24,12 @@ func (w *world) allocate(batch []*task) (err error) {
 		w.giveBack(t)
 		var out routing.Outcome
 		out, t.record = routing.PlaceAndRecord(w.table, w.hash, &w.World, t.asCase())
-		if out.Overflowed {
+		t.decision, t.passed = out.Decision, w.passes(t, &out)
+		switch {
+		case out.Overflowed:
 			t.cause = causeOverflow
+		case out.Place != nil && out.Place.Kept:
+			t.cause = causeKept
 		}
 		t.alarm = out.Alarm
 		t.to = placed(out.Place)
@@ -69,11 +73,20 @@ func (t *task) takenBy(by uuid.UUID) routing.Past {
 	return routing.Past{}
 }
 
+// heldFor is why a lead was held for review before its stages were passed.
+func (t *task) heldFor() string {
+	if t.decided || t.beside.held == nil {
+		return ""
+	}
+	return *t.beside.held
+}
+
 // asCase is the lead as routing sees it. Its decision is taken by then.
 func (t *task) asCase() routing.Case {
 	c := routing.Case{
 		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
 		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
+		Known: t.known, Held: t.heldFor(),
 	}
 	if t.late != nil {
 		c.From, c.Escalated = t.late.from, t.late.toManager
@@ -87,6 +100,10 @@ func placed(p *routing.Placement) *placement {
 		return nil
 	case p.Waiting:
 		return &placement{stage: lead.StageWaiting, pool: p.Pool}
+	case p.Held:
+		return &placement{stage: lead.StageHeld}
+	case p.Joins != uuid.Nil:
+		return &placement{stage: lead.StageClosed, pool: p.Pool, joins: p.Joins}
 	}
 	to := &placement{stage: lead.StageOffered, pool: p.Pool, rung: p.Rung, terms: p.Terms, screen: p.Screen}
 	if p.Rep != nil {

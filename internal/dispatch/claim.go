@@ -221,6 +221,9 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
+// followSQL hands over the leads that are attached to one.
+const followSQL = `UPDATE lead SET rep_id = $2, revision = revision + 1 FROM lead_joined j WHERE j.to_lead = $1 AND lead.id = j.lead_id RETURNING lead.id`
+
 // give writes the claim. c.who is who gets the lead.
 func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest, at *time.Time) (effects, error) {
 	batch := &pgx.Batch{}
@@ -235,12 +238,24 @@ func (s *Service) give(ctx context.Context, tx pgx.Tx, c *claim, r ClaimRequest,
 	batch.Queue(`UPDATE rep SET missed = 0 WHERE id = $1 AND missed > 0`, r.RepID)
 	e := effects{events: true}
 	s.startHeld(batch, c, r.LeadID, &e)
+	var attached []uuid.UUID
+	batch.Queue(followSQL, r.LeadID, r.RepID).Query(func(rows pgx.Rows) (err error) {
+		attached, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+		return err
+	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return effects{}, fmt.Errorf("give lead %s to a rep: %w", r.LeadID, err)
 	}
 	var err error
 	if e.claimed, err = s.Outbox.Bump(ctx, tx, s.Node, r.LeadID); err != nil {
 		return effects{}, err
+	}
+	for _, id := range attached {
+		with, err := s.Outbox.Bump(ctx, tx, s.Node, id)
+		if err != nil {
+			return effects{}, err
+		}
+		e.claimed = append(e.claimed, with...)
 	}
 	rows := &eventRows{}
 	if c.open {

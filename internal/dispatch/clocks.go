@@ -87,12 +87,12 @@ func (w *world) startClocks(send *pgx.Batch, batch []*task, e *effects) {
 		switch {
 		case t.routed():
 			from := t.facts.AcceptedAt
-			if t.beside.wasHeld {
+			if t.beside.held != nil {
 				from = w.Now // what the review took is nobody's delay here
 			}
 			rows.start(routing.ClockSystem, t.first, t.id, from, nil, nil)
 			rows.start(routing.ClockAccept, t.first, t.id, from, nil, nil)
-		case t.held():
+		case t.inHands():
 			rows.start(routing.ClockAccept, t.first, t.id, w.Now, nil, t.paused)
 		}
 	}

@@ -36,7 +36,7 @@ ORDER BY l.intent = 'high' DESC, l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 type drain struct {
 	known  []string // the pools of this configuration
 	ready  []string // pools in which somebody can be offered a lead
-	people []string // e-mail addresses of persons named by rules who can take leads now
+	people []string // e-mail addresses of persons named by rules, and owners of leads, who can take leads now
 	strays bool     // also leads whose pool no configuration knew
 	// Hours, absences and days begin and end with whole minutes: waiting leads are looked at when one begins, not at the next tick.
 	nextMinute time.Duration // 0: none wait
@@ -57,6 +57,17 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 	d := &drain{known: []string{}, ready: []string{}, people: []string{}}
 	if len(waiting) == 0 {
 		return d, nil
+	}
+	if table.AsksWho() {
+		rows, err := tx.Query(ctx, ownersSQL)
+		if err != nil {
+			return nil, fmt.Errorf("list owners of waiting leads: %w", err)
+		}
+		owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, fmt.Errorf("list owners of waiting leads: %w", err)
+		}
+		named = slices.Concat(named, owners)
 	}
 	v := newInvolved()
 	for _, slug := range waiting {

@@ -98,6 +98,15 @@ func (t *task) events(rows *eventRows) error {
 			return err
 		}
 	}
+	if t.joins() {
+		return t.joinedEvents(rows)
+	}
+	if t.held() {
+		return rows.add(t.id, lead.EventHeld, "", nil, t.attempt, map[string]any{"rule": t.decision.Rule})
+	}
+	if err := t.passedEvents(rows); err != nil {
+		return err
+	}
 	data := map[string]any{"cause": t.cause}
 	if t.to.deadline != nil {
 		data["deadline"] = t.to.deadline.Format(time.RFC3339Nano)
@@ -123,7 +132,7 @@ func (s *Service) deliver(send *pgx.Batch, snap Snapshot, batch []*task, claimed
 	var ids []uuid.UUID
 	var hot []bool
 	for _, t := range batch {
-		if t.to != nil && t.unheard() {
+		if t.to != nil && t.unheard() && !t.held() {
 			ids, hot = append(ids, t.id), append(hot, t.hot())
 		}
 	}

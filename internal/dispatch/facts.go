@@ -9,28 +9,29 @@ import (
 // besideColumns reads what rules may ask of a lead and what stands beside its row, a look-up by key each: in the exchange that claims
 // the lead, so that intake stores nothing twice and dispatch waits for nothing more. Whatever stands in the documents, reading them
 // cannot fail: a lead that could not be claimed would be dispatched by nobody.
-const besideColumns = `l.timezone, EXISTS (SELECT FROM hold h WHERE h.lead_id = l.id),
-	(SELECT ARRAY[c.phone, coalesce(c.context->>'utm_campaign', ''), coalesce(c.consent->>'phone', ''), coalesce(c.consent->>'sms', ''), coalesce(c.consent->>'email', '')]
+const besideColumns = `l.timezone, (SELECT array_to_string(h.reasons, ',') FROM hold h WHERE h.lead_id = l.id),
+	coalesce((SELECT p.country_from FROM lead_person p WHERE p.lead_id = l.id), ''),
+	(SELECT ARRAY[c.company, c.phone, coalesce(c.context->>'utm_campaign', ''), coalesce(c.consent->>'phone', ''), coalesce(c.consent->>'sms', ''), coalesce(c.consent->>'email', '')]
 	FROM contact c WHERE c.lead_id = l.id)`
 
 // beside is what stands beside the row of a lead.
 type beside struct {
-	wasHeld bool
+	held    *string  // why it was held for review before, by names; nil: it was not
 	contact []string // as besideColumns puts it; empty for a lead without one, as after an erasure
 }
 
 // complete adds to a lead's facts what was read beside it. The phone number itself goes no further.
 func (b beside) complete(f *routing.Facts) {
 	f.Spam = routing.SpamClean
-	if b.wasHeld {
+	if b.held != nil {
 		f.Spam = routing.SpamReleased
 	}
 	if len(b.contact) == 0 {
 		return
 	}
-	phone, yes := privacy.Text(b.contact[0]), func(i int) bool { return b.contact[i] == "true" }
-	f.Campaign = b.contact[1]
-	f.Consent = lead.Consent{Phone: yes(2), SMS: yes(3), Email: yes(4)}.Given()
+	phone, yes := privacy.Text(b.contact[1]), func(i int) bool { return b.contact[i] == "true" }
+	f.Company, f.Campaign = routing.CompanyName(b.contact[0]), b.contact[2]
+	f.Consent = lead.Consent{Phone: yes(3), SMS: yes(4), Email: yes(5)}.Given()
 	if phone != "" {
 		f.PhoneCountry = lead.PhoneCountry(phone.Plain())
 	}

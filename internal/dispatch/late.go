@@ -208,7 +208,7 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 		return e, nil, err
 	}
 	offered, waits := t.stage == lead.StageOffered, t.stage == lead.StageWaiting
-	if erased || !offered && !waits && (holder == nil || !t.held()) {
+	if erased || !offered && !waits && (holder == nil || !t.inHands()) {
 		return e, nil, stopClosed(ctx, tx, c.lead)
 	}
 	if p := snap.Table.Pool(late.pool); p != nil {
@@ -218,7 +218,7 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 	move = late.plan(offered, waits) && move
 	t.cause = late.cause()
 	switch {
-	case move && t.held():
+	case move && t.inHands():
 		late.from = *holder
 		e, err = s.takeFromHolder(ctx, tx, snap, t, *holder, rerouted(t.id, map[string]any{"rep": *holder, "clock": late.kind}))
 	case move:

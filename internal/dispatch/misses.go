@@ -34,7 +34,7 @@ func countMisses(send *pgx.Batch, batch []*task) {
 	var ids []uuid.UUID
 	var counts []int32
 	for _, t := range batch {
-		if t.cause != causeTimeout || t.ended.Rep == uuid.Nil {
+		if t.cause != causeTimeout || t.ended.Rep == uuid.Nil || t.kept {
 			continue
 		}
 		i, seen := at[t.ended.Rep]
@@ -54,7 +54,7 @@ func countMisses(send *pgx.Batch, batch []*task) {
 		var away bool
 		_, err := pgx.ForEachRow(rows, []any{&id, &missed, &away}, func() error {
 			for _, t := range batch {
-				if t.cause == causeTimeout && t.ended.Rep == id {
+				if t.cause == causeTimeout && t.ended.Rep == id && !t.kept {
 					t.missed, t.away = missed, away
 				}
 			}

@@ -35,9 +35,12 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	v := newInvolved()
 	for _, t := range batch {
 		v.add(snap.Table, t.first)
-		v.person(t.decision.Rep, uncounted)
+		for _, email := range snap.Table.Asks(t.decision, t.asCase()) {
+			v.person(email, uncounted)
+		}
 	}
 	look := &pgx.Batch{}
+	lockStanding(look, snap.Table, batch)
 	endOffers(look, batch)
 	w.lockPools(look, v)
 	countMisses(look, batch)

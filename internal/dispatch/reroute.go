@@ -118,5 +118,5 @@ func (s *Service) takeFromHolder(ctx context.Context, tx pgx.Tx, snap Snapshot, 
 
 // takenBack tells leads whose holder or offer went away through nobody's answer: the step that gave it is tried again.
 func (t *task) takenBack() bool {
-	return t.endState == stateWithdrawn || t.held()
+	return t.endState == stateWithdrawn || t.inHands()
 }

@@ -27,18 +27,24 @@ func take(send *pgx.Batch, found *[]*task, what string, scan pgx.RowToFunc[*task
 	})
 }
 
-const newSQL = `SELECT ` + taskColumns + ` FROM lead l
+const newSQL = `SELECT ` + taskColumns + `, ` + knownColumn + ` FROM lead l
 WHERE l.stage = 'new' AND (l.node = $1 OR l.dispatch_lease < clock_timestamp()) AND ($2::uuid[] IS NULL OR l.id = ANY($2))
 ORDER BY l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 
 // newLeads are leads of this process, and those whose process did not dispatch them in time.
 func (s *Service) newLeads(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 	scan := func(row pgx.CollectableRow) (*task, error) {
-		t, err := scanTask(row)
+		var known []byte
+		t, err := scanTask(row, &known)
+		if err != nil {
+			return t, err
+		}
 		t.cause = causeFirst
+		t.known, err = readKnown(known)
 		return t, err
 	}
-	take(send, found, "new leads", scan, newSQL, s.Node, only, batchSize)
+	table := s.Snapshot().Table
+	take(send, found, "new leads", scan, newSQL, s.Node, only, batchSize, table.AsksWho(), table.AsksCompany())
 }
 
 // The offer's attempt is compared with the lead's: a lead that moved on while we looked is re-read under its lock, its offer
@@ -48,22 +54,25 @@ func (s *Service) newLeads(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 // statement's own time, unlike clock_timestamp(), can be looked up in an index.
 const dueSQL = `
 WITH due AS MATERIALIZED (
-    SELECT lead_id, attempt, kind, deadline FROM offer
+    SELECT lead_id, attempt, kind, cause, deadline FROM offer
     WHERE state = 'open' AND deadline <= statement_timestamp() AND ($2::uuid[] IS NULL OR lead_id = ANY($2))
     ORDER BY deadline LIMIT $3
 )
-SELECT ` + taskColumns + `, o.kind FROM due o JOIN lead l ON l.id = o.lead_id
+SELECT ` + taskColumns + `, o.kind, o.cause FROM due o JOIN lead l ON l.id = o.lead_id
 WHERE l.stage = 'offered' AND l.attempt = o.attempt
 ORDER BY l.id FOR UPDATE OF l SKIP LOCKED`
 
 // dueOffers are leads whose offer ran out.
 func (s *Service) dueOffers(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 	scan := func(row pgx.CollectableRow) (*task, error) {
-		var kind string
-		t, err := scanTask(row, &kind)
+		var kind, cause string
+		t, err := scanTask(row, &kind, &cause)
 		t.cause, t.endState, t.reason = causeTimeout, stateTimedOut, "not answered in time"
-		if kind == routing.RungPool.Kind() {
+		switch {
+		case kind == routing.RungPool.Kind():
 			t.reason = "nobody in the pool took it in time"
+		case cause == causeKept:
+			t.kept, t.reason = true, "its owner did not come back in time"
 		}
 		return t, err
 	}
@@ -95,8 +104,8 @@ const lostSQL = `
 WITH lost AS MATERIALIZED (
     SELECT o.lead_id, o.attempt, r.active, r.presence FROM rep r JOIN offer o ON o.rep_id = r.id AND o.state = 'open'
     WHERE (NOT r.active
-        OR NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung IN ('last_resort', 'manager'))
-        OR r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= statement_timestamp() - $4::interval))
+        OR o.cause <> 'kept' AND NOT (r.presence = 'available' OR r.presence = 'focus' AND o.rung IN ('last_resort', 'manager'))
+        OR o.cause <> 'kept' AND r.presence_by <> 'api' AND (r.reachable_at IS NULL OR r.reachable_at <= statement_timestamp() - $4::interval))
       AND ($2::uuid[] IS NULL OR o.lead_id = ANY($2))
     LIMIT $3
 )

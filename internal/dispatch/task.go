@@ -24,6 +24,7 @@ const (
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
 	causeUnseen       = "unseen"        // no screen showed the offer in time
+	causeKept         = "kept"          // for its owner, who cannot take it now: their absence does not end the offer
 	causeTaken        = "taken"         // somebody took it from its holder
 	causeReleased     = "released"      // its holder gave it to others
 	causeExpired      = "sla_expired"   // a clock of the lead is over
@@ -52,6 +53,8 @@ type task struct {
 	declined routing.Decline // why it was passed; empty: it was not
 	late     *lateStep       // what a clock of the lead has come to; nil: no clock is the cause
 	paused   *pause          // of a lead that was in somebody's hands; nil: it is not paused
+	kept     bool            // the offer that ended was kept for an owner who was not there
+	known    *routing.Known  // what else we have of who sent it; nil: nothing, or nobody asks
 
 	// From loadHistory, for leads that had a decision before.
 	decided bool
@@ -68,10 +71,12 @@ type task struct {
 	ledger   *credit.Entry   // what that did to turns; nil: nothing
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change
+	standing *standing       // the open lead of the same person, locked; nil: none
+	passed   *passedOwner    // its owner, who did not get it; nil: none, or did
 }
 
-// held tells leads that were in somebody's hands.
-func (t *task) held() bool { return t.stage == lead.StageClaimed || t.stage == lead.StageContacted }
+// inHands tells leads that were in somebody's hands.
+func (t *task) inHands() bool { return t.stage == lead.StageClaimed || t.stage == lead.StageContacted }
 
 func (t *task) hot() bool { return t.facts.Intent == lead.IntentHigh }
 
@@ -85,6 +90,7 @@ type placement struct {
 	deadline *time.Time    // on the database's clock; nil: it does not end by itself
 	screen   time.Duration // within which a console must show it; 0: nobody asks
 	screenBy *time.Time
+	joins    uuid.UUID // the lead that it is attached to; zero: none
 }
 
 func (p *placement) offered() bool { return p.stage == lead.StageOffered }
@@ -98,13 +104,13 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	err := row.Scan(append([]any{
 		&t.id, &f.Form, &f.Intent, &f.Product, &f.Country, &f.Region, &f.PostalCode, &f.EmailDomain, &f.DomainClass,
 		&f.Source, &f.Language, &f.AcceptedAt, &t.stage, &t.pool, &t.attempt, &t.mine,
-		&f.Timezone, &t.beside.wasHeld, &t.beside.contact,
+		&f.Timezone, &t.beside.held, &f.CountryFrom, &t.beside.contact,
 	}, more...)...)
 	return t, err
 }
 
 const historySQL = `
-SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''),
+SELECT d.lead_id, d.version, d.rule, coalesce(d.trace->>'band', ''), d.pool, coalesce(d.trace->>'rep', ''),
     coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
@@ -138,7 +144,8 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 		repID   *uuid.UUID
 		state   *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &d.Points, &d.Needs, &attempt, &step, &pool, &repID, &state}, func() error {
+	into := []any{&id, &d.Version, &d.Rule, &d.Band, &d.Pool, &d.Rep, &d.Points, &d.Needs, &attempt, &step, &pool, &repID, &state}
+	_, err = pgx.ForEachRow(rows, into, func() error {
 		t := byID[id]
 		t.decided, t.decision = true, d
 		t.decision.Needs = slices.Clone(d.Needs) // the next row is read into the same place

@@ -135,6 +135,8 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 	w.startClocks(send, batch, e)
 	notePoints(send, batch)
 	queueLedger(send, batch)
+	queueJoined(send, batch)
+	queueHeld(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)
 	if err != nil {

@@ -65,6 +65,8 @@ type step struct{ what, sql string }
 // steps run once the leads are locked.
 var steps = []step{
 	{"contacts", `DELETE FROM contact WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
+	{"who they are", `DELETE FROM lead_person WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
+	{"attachments", `DELETE FROM lead_joined WHERE (lead_id = ANY($1) OR to_lead = ANY($1)) AND $2::uuid[] IS NOT NULL`},
 	{"holds", `DELETE FROM hold WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	// Before the payloads: whoever seals an old one holds the submission's row, and what it stores is seen once that is had.
 	{"later submissions", `UPDATE touch SET payload = '{}', correlation_id = id::text WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},

@@ -172,7 +172,9 @@ func (s *Service) identified(form *lead.Form, raw lead.Raw, arrival lead.Arrival
 	if sub.CorrelationID == "" {
 		sub.CorrelationID = sub.ID.String()
 	}
-	sub.Fingerprint = lead.PersonFingerprint(s.Secret, form.Slug, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
+	email, phone := sub.Contact.Email.Plain(), sub.Contact.Phone.Plain()
+	sub.Fingerprint = lead.PersonFingerprint(s.Secret, form.Slug, email, phone)
+	sub.Person = lead.PersonKey(s.Secret, email, phone)
 	sub.Digest = lead.BusinessDigest(&sub)
 	return sub, nil
 }

@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -532,6 +533,58 @@ func TestStatus_ShowsAnAliasOnlyWhatCameAfterIt(t *testing.T) {
 	}
 	if _, err := b.Status(ctx, "demo", rep); !fault.Is(err, fault.NotFound) {
 		t.Errorf("no submission: got %v", err)
+	}
+}
+
+func TestStatus_OfALeadThatWasAttachedToAnotherLooksLikeOneThatWaitsForReview(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	rep := uuid.Must(uuid.NewV7())
+	b.exec(`INSERT INTO rep (id, email, name) VALUES ($1, 'mia@example.com', 'Mia Berg')`, rep)
+	joined, held := b.accept(leadRaw(1, key(1))).SubmissionID, b.accept(leadRaw(2, key(2))).SubmissionID
+	b.exec(`UPDATE lead SET stage = 'closed', disposition = 'joined', closed_at = clock_timestamp(), rep_id = $2 WHERE id = $1`, joined, rep)
+	b.exec(`UPDATE lead SET stage = 'held' WHERE id = $1`, held)
+	for _, age := range []string{"0", "2 minutes"} {
+		b.exec(`UPDATE lead SET accepted_at = accepted_at - $1::interval`, age)
+		a, err := b.Status(t.Context(), "demo", joined)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := b.Status(t.Context(), "demo", held)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.State != w.State || a.RepFirstName != "" {
+			t.Errorf("after %s: attached %+v, waiting for review %+v", age, a, w)
+		}
+	}
+}
+
+// TestPerson_IsTheSameAcrossFormsAndStoredWithTheLead also shows that knowing an address tells nobody anything: the answer to a first submission
+// through another form is a first one's.
+func TestPerson_IsTheSameAcrossFormsAndStoredWithTheLead(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	other := *demo
+	other.Slug = "pricing"
+	first := b.accept(leadRaw(1, key(1)))
+	second, err := b.Accept(t.Context(), &other, leadRaw(1, key(2)), lead.Arrival{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	third := b.accept(leadRaw(2, key(3)))
+	if second.LeadID == first.LeadID || second.Duplicate {
+		t.Fatalf("another form, another lead: %+v", second)
+	}
+	person := func(id uuid.UUID) (key []byte) {
+		if err := b.db.Path.QueryRow(t.Context(), `SELECT person FROM lead_person WHERE lead_id = $1`, id).Scan(&key); err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	a, same, stranger := person(first.LeadID), person(second.LeadID), person(third.LeadID)
+	if !bytes.Equal(a, same) || bytes.Equal(a, stranger) {
+		t.Error("persons are told apart by something else than who they are")
 	}
 }
 

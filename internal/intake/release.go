@@ -4,13 +4,16 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+
+	"leadline/internal/lead"
 )
 
-// releaseStatement lets held leads go on as new ones of this process. Events last, as everywhere.
+// releaseStatement lets held leads go on as new ones of this process, but for those that a rule keeps from routing. Events last, as everywhere.
 const releaseStatement = `
 WITH u AS (
     UPDATE lead l SET stage = 'new', node = $2, dispatch_lease = clock_timestamp() + interval '5 seconds'
     FROM hold h WHERE l.id = ANY($1::uuid[]) AND l.stage = 'held' AND h.lead_id = l.id AND h.state = 'open'
+        AND NOT '` + lead.HeldByRule + `' = ANY(h.reasons)
     RETURNING l.id, l.pool, l.attempt
 ), s AS (
     UPDATE hold SET state = 'released', settled_at = clock_timestamp() FROM u WHERE hold.lead_id = u.id RETURNING hold.lead_id

@@ -24,6 +24,9 @@ import (
 // What passes from step to step is ids alone: each step in between copies its rows. Payloads, the widest of all, stay out of d too. A
 // replay places nothing and so keeps nothing.
 //
+// Who sent it whatever the form ($34) and where its country comes from ($35) stand beside each new lead, for routing; what is not known
+// costs no lead.
+//
 // Leads to be held for review ($31) are stored with the reasons, and nobody takes them before a person has looked.
 //
 // Rows come back for submissions that made a lead (joined = id) or joined one. Missing ones found their key taken. held says that the lead
@@ -68,6 +71,9 @@ WITH d AS MATERIALIZED (
 ), h AS (
     INSERT INTO hold (lead_id, form, score, reasons)
     SELECT l.id, l.form, s.score, string_to_array(s.reasons, ',') FROM unnest($31::uuid[], $32::bigint[], $33::text[]) AS s(id, score, reasons) JOIN l USING (id)
+), w AS (
+    INSERT INTO lead_person (lead_id, person, country_from)
+    SELECT l.id, s.person, s.country_from FROM unnest($1::uuid[], $34::bytea[], $35::text[]) AS s(id, person, country_from) JOIN l USING (id) WHERE s.person IS NOT NULL
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
     SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed JOIN d USING (id) WHERE joined <> id
@@ -118,6 +124,8 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		keys    = make(pgtype.FlatArray[int64], n)
 		wrapped = make(pgtype.FlatArray[[]byte], n)
 		sealed  = make(pgtype.FlatArray[[]byte], n)
+		persons = make(pgtype.FlatArray[[]byte], n)
+		origins = make([]string, n)
 
 		heldIDs    = pgtype.FlatArray[pgtype.UUID]{}
 		heldScores = pgtype.FlatArray[int64]{}
@@ -137,18 +145,19 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		ids[i] = pgtype.UUID{Bytes: w.sub.ID, Valid: true}
 		fps[i], digests[i] = w.sub.Fingerprint, w.sub.Digest
 		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
+		persons[i], origins[i] = w.sub.Person, w.sub.CountryFrom
 		keys[i], wrapped[i], sealed[i] = w.payload.KeyID, w.payload.Wrapped, w.payload.Sealed
 		if arrival := w.sub.Arrival; len(arrival.Held) > 0 {
 			heldIDs, heldScores = append(heldIDs, ids[i]), append(heldScores, int64(arrival.Score))
 			heldWhy = append(heldWhy, strings.Join(arrival.Held, ","))
 		}
 	}
-	args := make([]any, 0, 33)
+	args := make([]any, 0, 35)
 	args = append(args, ids)
 	for i := range texts {
 		args = append(args, texts[i])
 	}
-	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed, heldIDs, heldScores, heldWhy), nil
+	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed, heldIDs, heldScores, heldWhy, persons, origins), nil
 }
 
 // texted gives the text columns of one submission in the order of the statement.

@@ -54,8 +54,8 @@ func (s *Service) Status(ctx context.Context, form string, submission uuid.UUID)
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
-	// What waits for review looks, after the same minute, like what somebody's colleague has sent before: safe, and nothing to be seen of.
-	if alias && !fresh || stage == lead.StageHeld || disposition == lead.DispositionSpam {
+	// What waits for review, or was attached to what the same person has sent before, looks, after the same minute, like what somebody's colleague has sent before: safe, and nothing to be seen of.
+	if alias && !fresh || stage == lead.StageHeld || disposition == lead.DispositionSpam || disposition == lead.DispositionJoined {
 		if settled {
 			out.State = StateReceived
 		}

@@ -14,7 +14,9 @@ const (
 	EventClaimed     EventKind = "claimed"      // {by: console|api|slack}; rep is set
 	EventTouched     EventKind = "touched"      // {disposition}; first touch
 	EventOutcome     EventKind = "outcome"      // {disposition, stage}; rep is set
-	EventRepeated    EventKind = "repeated"     // {touch}: the same person sent the form again
+	EventRepeated    EventKind = "repeated"     // {touch}: the same person sent the form again; {lead}: they, or somebody of their company, sent another lead
+	EventJoined      EventKind = "joined"       // {lead}: it was attached to the open lead of the same person; rep is who has that, if anybody
+	EventOwnerPassed EventKind = "owner_passed" // {code}: rep, its owner, could not take it, so that it goes to others
 	EventAmended     EventKind = "amended"      // {touch}: the same person corrected what they sent
 	EventCRMSaving   EventKind = "crm_saving"   // {connection, attempts, reason}
 	EventCRMWritten  EventKind = "crm_written"  // {connection, revision, ms}
@@ -25,7 +27,7 @@ const (
 	EventRevealed    EventKind = "revealed"     // {account, audit_seq}: somebody looked at masked contact details; why is in the audit chain
 	EventReleased    EventKind = "released"     // {account}: it was held for review and goes on; without an account because the person sent it again
 	EventDiscarded   EventKind = "discarded"    // {account}: it was held for review and is spam
-	EventHeld        EventKind = "held"         // {account}: discarding it was undone
+	EventHeld        EventKind = "held"         // {account}: discarding it was undone; {rule}: a rule keeps it from routing
 	EventAlarm       EventKind = "alarm"        // {kind, state: opened|closed}: somebody must look at it, or need not any more
 	EventClock       EventKind = "clock"        // {clock, step: warn|act|escalate, moved}: half, all, one and a half times its time is used; rep is who has the lead
 	EventPaused      EventKind = "paused"       // {reason, until, by}: its clocks stand

@@ -38,12 +38,22 @@ func StoredKey(key string) string {
 // PersonFingerprint is the same-person identity: a keyed hash of the form and the e-mail address, else the phone number. Keyed,
 // because a bare hash of an address is reversed by guessing. No time goes into it: the window is a gap, kept by the database.
 func PersonFingerprint(secret []byte, form, email, phone string) []byte {
+	return keyedPerson(secret, "fp1\x00"+form, email, phone)
+}
+
+// PersonKey is PersonFingerprint without the form: by it a person is known again who writes to us another way. It decides where leads go,
+// and never what a visitor is told or may change.
+func PersonKey(secret []byte, email, phone string) []byte {
+	return keyedPerson(secret, "pk1", email, phone)
+}
+
+func keyedPerson(secret []byte, kind, email, phone string) []byte {
 	person := "phone\x00" + phone
 	if email != "" {
 		person = "email\x00" + EmailMatch(email)
 	}
 	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte("fp1\x00" + form + "\x00" + person))
+	mac.Write([]byte(kind + "\x00" + person))
 	return mac.Sum(nil)
 }
 

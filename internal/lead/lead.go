@@ -33,6 +33,12 @@ const (
 // DispositionSpam is that of a held lead which somebody looked at and discarded.
 const DispositionSpam = "spam"
 
+// HeldByRule is the reason of a lead that is held because a rule keeps such leads from routing.
+const HeldByRule = "do_not_route"
+
+// DispositionJoined is that of a lead which was attached to an open one of the same person.
+const DispositionJoined = "joined"
+
 // CRMState is what the CRMs know of a lead; with several connections the least finished wins.
 type CRMState string
 
@@ -189,6 +195,7 @@ type Submission struct {
 	Contact                                              Contact
 	Country, Region, PostalCode, Product                 string
 	Timezone, Language, Source, EmailDomain, DomainClass string
+	CountryFrom                                          string // CountryFromRegion, or empty: the visitor stated it
 
 	Unknown      []UnknownField // what was sent that the form does not know, by name; at most MaxUnknown of them
 	UnknownCount int            // how many there were
@@ -198,5 +205,6 @@ type Submission struct {
 
 	ClientKey   string // empty: none
 	Fingerprint []byte // keyed hash of form and person, no time in it
+	Person      []byte // keyed hash of the person, whatever the form
 	Digest      []byte // SHA-256 of the business fields
 }

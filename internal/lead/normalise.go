@@ -64,6 +64,9 @@ func (n *normaliser) submission() Submission {
 	return sub
 }
 
+// CountryFromRegion says that nobody stated a country, but the region's code names one.
+const CountryFromRegion = "region"
+
 // place fills country, region and postal code. A region with a full code may name the country.
 func (n *normaliser) place(sub *Submission) {
 	if country := n.short("country", n.raw.Country, maxOther); country != "" {
@@ -75,8 +78,8 @@ func (n *normaliser) place(sub *Submission) {
 	}
 	region, country := parseRegion(n.raw.Region, sub.Country)
 	sub.Region = n.limited("region", region, maxOther)
-	if sub.Country == "" && !n.wrongAt("country") {
-		sub.Country = country
+	if sub.Country == "" && country != "" && !n.wrongAt("country") {
+		sub.Country, sub.CountryFrom = country, CountryFromRegion
 	}
 	sub.PostalCode = postalCode(n.raw.PostalCode, sub.Country)
 }

@@ -26,6 +26,7 @@ type Card struct {
 	ClaimedAt                 *time.Time
 	FirstTouchAt              *time.Time
 	ClosedAt                  *time.Time
+	Again                     *time.Time // when the same person last sent another lead, which was attached to this one
 	Disposition               string
 	Demo                      bool
 
@@ -61,13 +62,16 @@ func (c *Card) OfferedTo() (uuid.UUID, bool) {
 	return uuid.Nil, false
 }
 
-// Finished gives the moment the holder's work moved past the claim: first touch or closing. ok is false before.
+// Finished gives the moment the holder's work moved past the claim: first touch or closing, or after a first touch that the person wrote
+// again, which brings the card to the front. ok is false before.
 func (c *Card) Finished() (at time.Time, ok bool) {
 	switch {
 	case c.RepID == nil || c.Stage == lead.StageClaimed:
 		return time.Time{}, false
 	case c.ClosedAt != nil:
 		return *c.ClosedAt, true
+	case c.FirstTouchAt != nil && c.Again != nil && c.Again.After(*c.FirstTouchAt):
+		return *c.Again, true
 	case c.FirstTouchAt != nil:
 		return *c.FirstTouchAt, true
 	}

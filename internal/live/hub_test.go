@@ -168,6 +168,22 @@ func TestHub_ShowsALeadFromOfferToClaimOnTheRightConsoles(t *testing.T) {
 	}
 }
 
+func TestHub_BringsALeadBackToTheFrontWhenThePersonWritesAgain(t *testing.T) {
+	d := newDesk(t)
+	mia := uuid.Must(uuid.NewV7())
+	id := d.lead("high", 72*time.Hour)
+	d.exec(`UPDATE lead SET stage = 'contacted', rep_id = $2, claimed_at = accepted_at, first_touch_at = accepted_at WHERE id = $1`, id, mia)
+	d.exec(`INSERT INTO lead_joined (lead_id, to_lead) VALUES ($1, $2)`, uuid.Must(uuid.NewV7()), id)
+	d.event(id, lead.EventRepeated, "dach", &mia)
+	for _, desk := range []*desk{d, deskOn(t, d.db)} { // as it happens, and for a server that starts afterwards
+		desk.hub.Wake()
+		desk.eventually("the card to be back", func() bool {
+			mine := desk.hub.Board().View(live.Viewer{RepID: &mia, Day: time.Now().Add(-time.Hour)}, time.Now()).Mine
+			return len(mine) == 1 && mine[0].ID == id && mine[0].Again != nil
+		})
+	}
+}
+
 func TestHub_OrdersThePoolByUrgencyAndCountsTheRest(t *testing.T) {
 	d := newDesk(t)
 	rep := uuid.New()

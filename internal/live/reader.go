@@ -20,7 +20,8 @@ const defaultGoal = 2 * time.Minute
 
 const cardColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.timezone, l.source, l.domain_class, l.accepted_at,
 	l.stage, l.crm_state, l.pool, l.rep_id, l.attempt, l.claimed_at, l.first_touch_at, l.closed_at, l.disposition, l.demo,
-	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0), r.hours, r.timezone
+	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0), r.hours, r.timezone,
+	(SELECT max(j.at) FROM lead_joined j WHERE j.to_lead = l.id)
 	FROM lead l
 	LEFT JOIN LATERAL (SELECT kind, rep_id, deadline FROM offer WHERE lead_id = l.id AND state = 'open' LIMIT 1) o ON true
 	LEFT JOIN LATERAL (SELECT max(url) AS url, max(attempts) AS attempts FROM delivery
@@ -41,7 +42,8 @@ func (h *Hub) rebuild(ctx context.Context) error {
 	}
 	cards, err := h.cards(ctx, tx, seq, boarded(now), `SELECT `+cardColumns+`
 		WHERE l.stage IN ('new','offered','waiting','claimed')
-		   OR (l.rep_id IS NOT NULL AND coalesce(l.closed_at, l.first_touch_at) > clock_timestamp() - interval '24 hours')`)
+		   OR (l.rep_id IS NOT NULL AND coalesce(l.closed_at, l.first_touch_at) > clock_timestamp() - interval '24 hours')
+		   OR (l.rep_id IS NOT NULL AND l.closed_at IS NULL AND l.id IN (SELECT j.to_lead FROM lead_joined j WHERE j.at > clock_timestamp() - interval '24 hours'))`)
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Ca
 		var hours, zone *string // of whoever holds it or is asked
 		if err := rows.Scan(&c.ID, &c.Form, &c.Intent, &c.Product, &c.Country, &c.Region, &c.Timezone, &c.Source, &c.DomainClass,
 			&c.AcceptedAt, &stage, &crm, &c.Pool, &c.RepID, &c.Attempt, &c.ClaimedAt, &c.FirstTouchAt, &c.ClosedAt,
-			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts, &hours, &zone); err != nil {
+			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts, &hours, &zone, &c.Again); err != nil {
 			return nil, fmt.Errorf("read a card: %w", err)
 		}
 		c.Stage, c.CRMState = lead.Stage(stage), lead.CRMState(crm)

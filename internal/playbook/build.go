@@ -27,6 +27,7 @@ func (b *builder) build() {
 	b.groups()
 	b.pools()
 	b.territories()
+	b.stages()
 	b.rules()
 	b.sets()
 	b.lists()
@@ -60,7 +61,7 @@ func (b *builder) names(section, key string) names {
 
 // add checks one name and gives the path of its entry.
 func (n names) add(i int, name string) (path string) {
-	path = n.section + "[" + strconv.Itoa(i) + "]"
+	path = pathOf(n.section, i)
 	at := path + "." + n.key
 	one := sections[n.section]
 	switch {
@@ -76,6 +77,9 @@ func (n names) add(i int, name string) (path string) {
 	n.seen[name] = at
 	return path
 }
+
+// pathOf is where an entry of a section stands.
+func pathOf(section string, i int) string { return section + "[" + strconv.Itoa(i) + "]" }
 
 // duration reads a time like 20s or 10m and writes it in the shortest way; text that says the default becomes empty.
 func (b *builder) duration(path, what string, text *string, least, most, otherwise time.Duration) time.Duration {

@@ -36,7 +36,14 @@ func (b *builder) rules() {
 			Band: routing.Band(b.word(path+".band", what+": band", &d.Band, string(routing.Match), string(routing.Override), string(routing.Default))),
 			When: b.condition(path+".when", what, &d.When),
 			From: b.moment(path+".from", what+": from", &d.From), Until: b.moment(path+".until", what+": until", &d.Until),
-			Then: routing.Target{Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep), Points: b.points(path+".then.points", what, &d.Then.Points)},
+			Hours: b.hours(path+".hours", what, &d.Hours, b.zone(path+".timezone", what, &d.Timezone)),
+			Then: routing.Target{
+				Pool: d.Then.Pool, Rep: b.email(path+".then.rep", what, &d.Then.Rep), Hold: d.Then.Hold,
+				Points: b.points(path+".then.points", what, &d.Then.Points),
+			},
+		}
+		if d.Timezone != "" && d.Hours == "" {
+			b.fail(path+".timezone", "unused", "add hours, or remove it", "%s has a time zone and no hours", what)
 		}
 		d.Then.Needs = b.tags(path+".then.needs", what, d.Then.Needs)
 		rule.Then.Needs = d.Then.Needs
@@ -76,7 +83,7 @@ func (b *builder) condition(path, what string, w *whenDoc) routing.Condition {
 	b.known(path+".intent", what+": intent", w.Intent, lead.IntentHigh, lead.IntentLow)
 	b.known(path+".domain_class", what+": domain_class", w.DomainClass, lead.DomainBusiness, lead.DomainFree, lead.DomainDisposable)
 	return routing.Condition{
-		Set: w.Set, DomainList: w.DomainList, Domain: w.Domain, Territory: w.Territory, Postal: w.PostalCode, Region: w.Region, Country: w.Country,
+		AccountList: w.AccountList, Set: w.Set, DomainList: w.DomainList, Domain: w.Domain, Territory: w.Territory, Postal: w.PostalCode, Region: w.Region, Country: w.Country,
 		Product: w.Product, Intent: w.Intent, DomainClass: w.DomainClass, Form: w.Form, Source: w.Source, Language: w.Language,
 		Campaign: w.Campaign, PhoneCountry: w.PhoneCountry, Timezone: w.Timezone, Consent: w.Consent, Spam: w.Spam,
 	}
@@ -161,9 +168,10 @@ func (b *builder) lists() {
 	names := b.names("lists", "slug")
 	for i := range b.doc.Lists {
 		d := &b.doc.Lists[i]
-		names.add(i, d.Slug)
+		path := names.add(i, d.Slug)
 		lower(d.Domains)
-		b.cfg.Lists = append(b.cfg.Lists, routing.List{Slug: d.Slug, Domains: d.Domains})
+		owner := b.email(path+".owner", fmt.Sprintf("list %q", d.Slug), &d.Owner)
+		b.cfg.Lists = append(b.cfg.Lists, routing.List{Slug: d.Slug, Domains: d.Domains, Companies: d.Companies, Owner: owner})
 	}
 }
 
@@ -184,7 +192,7 @@ func (b *builder) tests() {
 			Name: d.Name, Form: d.Lead.Form, At: b.moment(path+".at", what+": at", &d.At),
 			Lead: lead.Raw{
 				Email: privacy.Text(d.Lead.Email), Country: d.Lead.Country, Region: d.Lead.Region, PostalCode: d.Lead.PostalCode, Product: d.Lead.Product,
-				Phone:   privacy.Text(d.Lead.Phone),
+				Phone: privacy.Text(d.Lead.Phone), Company: privacy.Text(d.Lead.Company),
 				Context: lead.Context{UTMSource: d.Lead.Source, UTMCampaign: d.Lead.Campaign, Locale: d.Lead.Language, Timezone: d.Lead.Timezone},
 				Consent: lead.Consent{Phone: slices.Contains(d.Lead.Consent, "phone"), SMS: slices.Contains(d.Lead.Consent, "sms"), Email: slices.Contains(d.Lead.Consent, "email")},
 			},

@@ -172,6 +172,14 @@ func (c *Config) namedReps() []namedRep {
 			all = append(all, namedRep{p.Offer.Manager, what, fmt.Sprintf("pools[%d].offer.manager", i)})
 		}
 	}
+	for i, l := range c.Lists {
+		if l.Owner != "" {
+			all = append(all, namedRep{l.Owner, fmt.Sprintf("list %q", l.Slug), fmt.Sprintf("lists[%d].owner", i)})
+		}
+	}
+	for i, s := range c.doc.Owner.Substitutes {
+		all = append(all, namedRep{s.Rep, "owner", fmt.Sprintf("owner.substitutes[%d].rep", i)}, namedRep{s.By, "owner", fmt.Sprintf("owner.substitutes[%d].by", i)})
+	}
 	for i, r := range c.Rules {
 		if r.Then.Rep != "" {
 			all = append(all, namedRep{r.Then.Rep, fmt.Sprintf("rule %q", r.Name), fmt.Sprintf("rules[%d].then.rep", i)})

@@ -15,6 +15,8 @@ type document struct {
 	Groups      []groupDoc      `yaml:"groups,omitempty"`
 	Pools       []poolDoc       `yaml:"pools,omitempty"`
 	Territories []territoryDoc  `yaml:"territories,omitempty"`
+	Repeat      string          `yaml:"repeat,omitempty"`
+	Owner       ownerDoc        `yaml:"owner,omitempty,flow"`
 	Rules       []ruleDoc       `yaml:"rules,omitempty"`
 	Sets        []setDoc        `yaml:"sets,omitempty"`
 	Lists       []listDoc       `yaml:"lists,omitempty"`
@@ -183,12 +185,27 @@ type territoryDoc struct {
 	Places []string `yaml:"places,omitempty,flow"`
 }
 
+type ownerDoc struct {
+	Match       []string        `yaml:"match,omitempty,flow"`
+	WithinDays  int             `yaml:"within_days,omitempty"`
+	Absent      string          `yaml:"absent,omitempty"`
+	Wait        string          `yaml:"wait,omitempty"`
+	Substitutes []substituteDoc `yaml:"substitutes,omitempty,flow"`
+}
+
+type substituteDoc struct {
+	Rep string `yaml:"rep"`
+	By  string `yaml:"by"`
+}
+
 type ruleDoc struct {
 	Name     string    `yaml:"name"`
 	Band     string    `yaml:"band,omitempty"`
 	Priority int       `yaml:"priority,omitempty"`
 	From     string    `yaml:"from,omitempty"`
 	Until    string    `yaml:"until,omitempty"`
+	Hours    string    `yaml:"hours,omitempty"`
+	Timezone string    `yaml:"timezone,omitempty"`
 	When     whenDoc   `yaml:"when,flow"`
 	Any      []whenDoc `yaml:"any,omitempty,flow"`
 	Except   *whenDoc  `yaml:"except,omitempty,flow"`
@@ -196,6 +213,7 @@ type ruleDoc struct {
 }
 
 type whenDoc struct {
+	AccountList  choice `yaml:"account_list,omitempty"`
 	Set          choice `yaml:"set,omitempty"`
 	DomainList   choice `yaml:"domain_list,omitempty"`
 	Domain       choice `yaml:"domain,omitempty"`
@@ -219,6 +237,7 @@ type whenDoc struct {
 type thenDoc struct {
 	Pool   string   `yaml:"pool,omitempty"`
 	Rep    string   `yaml:"rep,omitempty"`
+	Hold   bool     `yaml:"hold,omitempty"`
 	Needs  []string `yaml:"needs,omitempty,flow"`
 	Points *int     `yaml:"points,omitempty"`
 }
@@ -230,8 +249,10 @@ type setDoc struct {
 }
 
 type listDoc struct {
-	Slug    string   `yaml:"slug"`
-	Domains []string `yaml:"domains,omitempty"`
+	Slug      string   `yaml:"slug"`
+	Domains   []string `yaml:"domains,omitempty"`
+	Companies []string `yaml:"companies,omitempty"`
+	Owner     string   `yaml:"owner,omitempty"`
 }
 
 type testDoc struct {
@@ -244,6 +265,7 @@ type testDoc struct {
 type leadDoc struct {
 	Form       string `yaml:"form"`
 	Email      string `yaml:"email,omitempty"`
+	Company    string `yaml:"company,omitempty"`
 	Country    string `yaml:"country,omitempty"`
 	Region     string `yaml:"region,omitempty"`
 	PostalCode string `yaml:"postal_code,omitempty"`

@@ -85,7 +85,7 @@ func factsOf(form *lead.Form, raw lead.Raw) (routing.Facts, error) {
 	}
 	return routing.Facts{
 		Form: sub.Form, Intent: sub.Intent, Product: sub.Product, Country: sub.Country, Region: sub.Region, PostalCode: sub.PostalCode,
-		EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
+		CountryFrom: sub.CountryFrom, Company: routing.CompanyName(sub.Contact.Company.Plain()), EmailDomain: sub.EmailDomain, DomainClass: sub.DomainClass, Source: sub.Source, Language: sub.Language,
 		Campaign: sub.Contact.Context.UTMCampaign, PhoneCountry: lead.PhoneCountry(sub.Contact.Phone.Plain()), Timezone: sub.Timezone,
 		Consent: sub.Contact.Consent.Given(), Spam: routing.SpamClean,
 	}, nil

@@ -32,6 +32,7 @@ type Config struct {
 	Groups      []Group
 	Pools       []*routing.Pool
 	Territories []routing.Territory
+	Stages      routing.Stages
 	Rules       []routing.Rule
 	Sets        []routing.Set
 	Lists       []routing.List
@@ -139,6 +140,9 @@ func (c *Config) Canonical() []byte {
 func (c *Config) Table(version int64) (*routing.Table, []routing.Problem) {
 	c.compile.Do(func() {
 		c.table, c.found = routing.Compile(0, c.Pools, c.Rules, c.Territories, c.Lists, c.Sets...)
+		if c.table != nil {
+			c.table = c.table.WithStages(c.Stages)
+		}
 	})
 	if c.table == nil {
 		return nil, c.found

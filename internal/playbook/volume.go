@@ -195,9 +195,10 @@ func weekly(ctx context.Context, db *postgres.DB, table *routing.Table) (map[str
 		}
 		seen++
 		// As if the week to come were like the last one: rules may begin and end in it.
-		d := table.Decide(f, f.AcceptedAt.Add(7*24*time.Hour))
-		a := sent[d.Pool]
-		sent[d.Pool] = amount{a.leads + 1, a.points + float64(max(d.Points, 1))}
+		if d := table.Decide(f, f.AcceptedAt.Add(7*24*time.Hour)); !d.Hold {
+			a := sent[d.Pool]
+			sent[d.Pool] = amount{a.leads + 1, a.points + float64(max(d.Points, 1))}
+		}
 		return nil
 	})
 	if err != nil {

@@ -183,9 +183,12 @@ func otherRules(s situation, email string) []change {
 	rules := s.t.Rules()
 	to := func(d Decision) func(*situation) {
 		return func(s *situation) {
-			s.c.Decided.Pool, s.c.Decided.Rep = d.Pool, d.Rep
+			s.c.Decided.Band, s.c.Decided.Pool, s.c.Decided.Rep = string(Match), d.Pool, d.Rep
 			s.c.New, s.c.Waits, s.c.Withdrawn, s.c.Attempt, s.c.Past = true, false, false, 0, nil
 		}
+	}
+	if s.c.Decided.Band == string(BandOwner) {
+		all = append(all, newChange("owner", "rule", to(Decision{Pool: s.c.Decided.Pool}), "nobody having the person or company already"))
 	}
 	for _, slug := range s.t.PoolsOf(email) {
 		if slug == s.c.Decided.Pool && s.c.Decided.Rep == "" {

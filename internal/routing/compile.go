@@ -26,7 +26,7 @@ const maxRows = 4_000_000
 // kept nor changed; the order of rules, pools, territories, lists and sets makes no difference to any decision.
 func Compile(version int64, pools []*Pool, rules []Rule, territories []Territory, lists []List, sets ...Set) (*Table, []Problem) {
 	c := &compiler{
-		table:      &Table{version: version, pools: map[string]*Pool{}, byRep: map[string][]string{}, lists: map[string][]string{}},
+		table:      &Table{version: version, pools: map[string]*Pool{}, byRep: map[string][]string{}, lists: map[string][]string{}, companies: map[string][]string{}, listOwners: map[string]string{}},
 		knownLists: map[string]List{},
 	}
 	c.addPools(pools)
@@ -95,14 +95,27 @@ func (c *compiler) addLists(lists []List) {
 				c.table.lists[d] = append(on, l.Slug)
 			}
 		}
-		if len(l.Domains) == 0 {
-			c.warn("lists", l.Slug, "domains", "empty", "add domains or remove the list", "list %q is empty, so rules that ask for it match nothing", l.Slug)
+		for _, text := range l.Companies {
+			name := CompanyName(text)
+			if name == "" {
+				c.fail("lists", l.Slug, "companies", "company", "write the company's name", "list %q: %q is no name of a company", l.Slug, text)
+				continue
+			}
+			c.table.companies[name] = append(c.table.companies[name], l.Slug)
+		}
+		if l.Owner != "" {
+			c.table.listOwners[l.Slug] = strings.ToLower(l.Owner)
+		}
+		if len(l.Domains)+len(l.Companies) == 0 {
+			c.warn("lists", l.Slug, "domains", "empty", "add domains or companies, or remove the list", "list %q is empty, so rules that ask for it match nothing", l.Slug)
 		}
 		c.knownLists[l.Slug] = l
 	}
-	for d, on := range c.table.lists {
-		slices.Sort(on)
-		c.table.lists[d] = slices.Compact(on)
+	for _, filed := range []map[string][]string{c.table.lists, c.table.companies} {
+		for key, on := range filed {
+			slices.Sort(on)
+			filed[key] = slices.Compact(on)
+		}
 	}
 }
 
@@ -136,6 +149,11 @@ func (c *compiler) addRule(r Rule) *compiledRule {
 		c.fail("rules", r.Name, "band", "unknown", "use override, match or default", "rule %q: there is no band %q", r.Name, r.Band)
 	}
 	switch {
+	case r.Then.Hold && (r.Then.Pool != "" || r.Then.Rep != ""):
+		c.fail("rules", r.Name, "then", "hold", "remove pool and rep: once released, a lead goes by the other rules", "rule %q holds leads and sends them somewhere", r.Name)
+	case r.Then.Hold && r.Band != Override:
+		c.fail("rules", r.Name, "band", "hold", "add band: override", "rule %q holds leads, which only an override may", r.Name)
+	case r.Then.Hold:
 	case r.Then.Pool == "" && r.Then.Rep == "":
 		c.fail("rules", r.Name, "then", "no_target", "add then: {pool: SLUG}", "rule %q does not say where leads go", r.Name)
 	case r.Then.Pool != "" && c.table.pools[r.Then.Pool] == nil:
@@ -205,7 +223,7 @@ func (c *compiler) row(rule, field string, w *Condition) *row {
 // compared is one value as leads have it.
 func (c *compiler) compared(rule, field string, dim int, text string) string {
 	switch dim {
-	case dimDomainList:
+	case dimDomainList, dimAccountList:
 		if _, known := c.knownLists[text]; !known {
 			c.fail("rules", rule, field, "unknown", Closest(text, slices.Collect(maps.Keys(c.knownLists))), "rule %q: there is no list %q", rule, text)
 		}
@@ -299,6 +317,9 @@ func (t *Table) on(way []hop) *probe {
 		switch h.dim {
 		case dimDomain:
 			p.domain(h.value, t.lists)
+		case dimDomainList:
+			p.onLists([]string{h.value}, dimDomainList)
+			p.onLists([]string{h.value}, dimAccountList)
 		case dimPostal:
 			country, postal, _ := strings.Cut(h.value, ":")
 			p.place(place{country: country, postal: postal})

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
 
@@ -34,7 +35,7 @@ var (
 		{Slug: "mitte", Within: "berlin", Places: []string{"DE:101"}},
 		{Slug: "alps", Within: "dach", Places: []string{"CH", "AT"}},
 	}
-	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}}, {Slug: "friends", Domains: []string{"acme.example", "mail.partner.example"}}}
+	partners = []routing.List{{Slug: "partners", Domains: []string{"partner.example"}, Companies: []string{"Globex, Inc."}}, {Slug: "friends", Domains: []string{"acme.example", "mail.partner.example"}}}
 	south    = []routing.Set{{Slug: "south", Dimension: "country", Values: []string{"AT", "CH"}}, {Slug: "shop", Dimension: "intent", Values: []string{"low"}}}
 )
 
@@ -197,6 +198,12 @@ func (r random) rules(n int) []routing.Rule {
 		if r.IntN(5) == 0 {
 			rule.From, rule.Until = start.Add(time.Duration(r.IntN(5)-2)*time.Hour), start.Add(time.Duration(r.IntN(3)+3)*time.Hour)
 		}
+		if r.IntN(8) == 0 {
+			rule.When.AccountList = r.some("partners", "friends")
+		}
+		if r.IntN(8) == 0 {
+			rule.Hours, _ = rep.ParseHours("Mon-Sun 12:00-16:00", "UTC")
+		}
 		if r.IntN(5) == 0 {
 			rule.When.Set = []string{r.one("south", "shop")}
 		}
@@ -209,7 +216,7 @@ func (r random) facts() routing.Facts {
 	return routing.Facts{
 		Form: r.one("demo", "contact"), Intent: r.one("high", "low"), Product: r.one("", "Platform", "analytics"), Country: r.one("", "DE", "AT", "CH", "FR"),
 		Region: r.one("", "DE-BY", "DE-BE"), PostalCode: r.one("", "10115", "12055", "1010", "80331"), EmailDomain: r.one("", "acme.example", "mail.de.acme.example", "partner.example"),
-		Language: r.one("", "de", "de-AT", "fr"), Source: r.one("", "ads", "mail"),
+		Language: r.one("", "de", "de-AT", "fr"), Source: r.one("", "ads", "mail"), Company: r.one("", "GLOBEX Inc", "globex gmbh & co. kg", "Initech"),
 	}
 }
 

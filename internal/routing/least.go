@@ -1,15 +1,18 @@
 package routing
 
 // Least gives the least that must be known of a lead for the table to decide the same again: the same rule, band, pool and person.
-// It is what remains of the facts when a person is erased. The e-mail domain, source, campaign, language, product, region, time zone, country of
+// It is what remains of the facts when a person is erased. The e-mail domain, company, source, campaign, language, product, region, time zone, country of
 // the number, consent and spam band go unless the winning rule asked for them, and of a postal code only the start that it compared stays. Form, intent, country, class of the
 // domain and the moment are kept: they are no one's.
 //
 // Knowing less makes fewer rules match, unless a rule leaves out leads of which more is known; so each step is checked.
 func Least(table *Table, f Facts) Facts {
-	want := table.Decide(f, f.AcceptedAt)
-	same := func(f Facts) bool { return want.agrees(table.Decide(f, f.AcceptedAt)) }
+	want, account := table.Decide(f, f.AcceptedAt), table.accountOwner(f)
+	same := func(f Facts) bool {
+		return want.agrees(table.Decide(f, f.AcceptedAt)) && table.accountOwner(f) == account
+	}
 	for _, fact := range []func(*Facts) *string{
+		func(f *Facts) *string { return &f.Company },
 		func(f *Facts) *string { return &f.Source },
 		func(f *Facts) *string { return &f.Product },
 		func(f *Facts) *string { return &f.Language },
@@ -53,5 +56,5 @@ func shortest(longestFirst []string) []string {
 
 // agrees tells whether two decisions send a lead to the same place for the same reason.
 func (d Decision) agrees(e Decision) bool {
-	return d.Version == e.Version && d.Rule == e.Rule && d.Band == e.Band && d.Pool == e.Pool && d.Rep == e.Rep
+	return d.Version == e.Version && d.Rule == e.Rule && d.Band == e.Band && d.Pool == e.Pool && d.Rep == e.Rep && d.Hold == e.Hold
 }

@@ -26,15 +26,19 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 			{Name: "ads", When: routing.Condition{Source: []string{"ads"}, Product: []string{"crm"}}, Then: routing.Target{Pool: "ads"}},
 			{Name: "swiss french", When: routing.Condition{Country: []string{"CH"}, Language: []string{"fr"}}, Then: routing.Target{Pool: "swiss"}},
 			{Name: "callers", When: routing.Condition{PhoneCountry: []string{"MT"}, Consent: []string{"sms", "phone"}}, Then: routing.Target{Pool: "swiss"}},
+			{Name: "accounts", When: routing.Condition{AccountList: []string{"accounts"}}, Then: routing.Target{Pool: "ads"}},
 			{Name: "rest", Band: routing.Default, Then: routing.Target{Pool: "all"}},
-		}, nil, []routing.List{{Slug: "partners", Domains: []string{"acme.example"}}})
+		}, nil, []routing.List{
+			{Slug: "partners", Domains: []string{"acme.example"}}, {Slug: "accounts", Companies: []string{"Globex"}},
+			{Slug: "owned", Domains: []string{"owned.example"}, Companies: []string{"Initech"}, Owner: "mia@example.com"},
+		})
 	if table == nil {
 		t.Fatal(problems)
 	}
 	at := time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC)
 	full := routing.Facts{
 		Form: "demo", Intent: "high", Product: "mine", Country: "DE", Region: "DE-BE", PostalCode: "10 115", EmailDomain: "sales.berlin.example",
-		DomainClass: "business", Source: "a friend", Language: "de-AT", AcceptedAt: at,
+		Company: "anna's bakery", DomainClass: "business", Source: "a friend", Language: "de-AT", AcceptedAt: at,
 		Campaign: "birthday of anna", PhoneCountry: "PT", Timezone: "Europe/Vienna", Consent: "email,phone", Spam: routing.SpamReleased,
 	}
 	kept := routing.Facts{Form: "demo", Intent: "high", Country: "DE", DomainClass: "business", AcceptedAt: at}
@@ -42,6 +46,8 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 		"postal code":  {func(*routing.Facts) {}, func(f *routing.Facts) { f.PostalCode = "10" }},
 		"nothing":      {func(f *routing.Facts) { f.PostalCode = "20095" }, func(*routing.Facts) {}},
 		"domain":       {func(f *routing.Facts) { f.EmailDomain = "eu.mail.acme.example" }, func(f *routing.Facts) { f.EmailDomain = "acme.example" }},
+		"account":      {func(f *routing.Facts) { f.PostalCode, f.Company = "", "globex" }, func(f *routing.Facts) { f.Company = "globex" }},
+		"whose it is":  {func(f *routing.Facts) { f.PostalCode, f.Company = "", "initech" }, func(f *routing.Facts) { f.Company = "initech" }},
 		"two facts":    {func(f *routing.Facts) { f.PostalCode, f.Source, f.Product = "", "Ads", "CRM" }, func(f *routing.Facts) { f.Source, f.Product = "Ads", "CRM" }},
 		"the number":   {func(f *routing.Facts) { f.PostalCode, f.PhoneCountry = "", "MT" }, func(f *routing.Facts) { f.PhoneCountry, f.Consent = "MT", "email,phone" }},
 		"the language": {func(f *routing.Facts) { f.Country, f.Language = "CH", "fr-CH" }, func(f *routing.Facts) { f.Country, f.Language = "CH", "fr-CH" }},

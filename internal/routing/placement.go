@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -23,6 +24,8 @@ type Case struct {
 	Company   []string  `json:"company,omitempty"`   // e-mail addresses of reps who have open leads of the same company
 	From      uuid.UUID `json:"from,omitzero"`       // the rep in whose hands its time ran out: it goes to somebody else, or stays
 	Escalated bool      `json:"escalated,omitempty"` // far more than its time is over: it goes to a manager, or stays
+	Known     *Known    `json:"known,omitempty"`     // what else we have of who sent it; nil: nothing, or it was routed before
+	Held      string    `json:"held,omitempty"`      // why it was held for review before, by names joined by commas
 }
 
 // Past is an earlier offer of a lead.
@@ -102,6 +105,9 @@ type Placement struct {
 	Rep     *Person       `json:"-"`                // nil: of an offer to a whole pool
 	Terms   time.Duration `json:"terms,omitempty"`  // how long an offer stands; 0: until somebody takes it
 	Screen  time.Duration `json:"screen,omitempty"` // within which a console must show it; 0: nobody asks
+	Kept    bool          `json:"kept,omitempty"`   // for a rep who cannot take it now: their absence does not end the offer
+	Held    bool          `json:"held,omitempty"`   // it is kept for review: no offer, and no waiting
+	Joins   uuid.UUID     `json:"joins,omitzero"`   // the open lead that it is attached to: no offer, and no waiting
 }
 
 // AlarmUnrouted says that the ladder has ended and nobody took the lead.
@@ -113,29 +119,35 @@ type Outcome struct {
 	Home       string       `json:"home,omitempty"`       // slug of the pool the lead belongs to; empty: none
 	Place      *Placement   `json:"place,omitempty"`      // nil: it stays where it is
 	Considered []Considered `json:"-"`                    // everybody who was looked at, in order
+	Stages     []Line       `json:"-"`                    // what each stage found; nil: they were passed before
 	Overflowed bool         `json:"overflowed,omitempty"` // the place is in another pool than the lead's own and than where it was
 	Alarm      string       `json:"alarm,omitempty"`      // AlarmUnrouted, or empty
 }
 
-// Place is the whole decision for one lead: by the rules unless that was decided before, then up the ladder to the first step that
+// Place is the whole decision for one lead: through the stages unless that was decided before, then up the ladder to the first step that
 // somebody can take. It reads nothing but its arguments and gives the same answer for the same ones. w is changed by what
 // is given away, so that the next lead sees it.
 //
 // Live dispatch, simulation, comparison with history and replay all call this; there is no second implementation.
 func Place(t *Table, w *World, c Case) Outcome {
 	out := Outcome{}
-	if c.Decided != nil {
-		out.Decision = *c.Decided
-	} else {
-		out.Decision = t.Decide(c.Facts, c.Facts.AcceptedAt)
-		c.Decided = &out.Decision
-	}
+	var joins *Earlier
+	out.Decision, out.Stages, joins = t.pass(w, c)
+	c.Decided = &out.Decision
 	home := t.Home(out.Decision, c.Facts)
 	if home == nil {
 		out.wait(c, "")
 		return out
 	}
 	out.Home = home.Slug
+	if out.Decision.Hold {
+		out.Place = &Placement{Held: true}
+		return out
+	}
+	if joins != nil {
+		out.Place = &Placement{Pool: cmp.Or(joins.Pool, home.Slug), Joins: joins.Lead}
+		return out
+	}
 	spent := c.spent(home, w.Now)
 	steps := t.ladder(home, out.Decision.Rep)
 	var empty *Pool // in which nobody can take a turn: the further turns need not be tried
@@ -180,6 +192,9 @@ func (o *Outcome) wait(c Case, pool string) {
 func (o *Outcome) try(t *Table, w *World, c Case, s step) *Placement {
 	switch s.rung {
 	case RungPerson:
+		if o.Decision.Band == string(BandOwner) {
+			return o.tryOwner(t, w, c, s)
+		}
 		return o.tryOne(w, c, s, w.offersTo)
 	case RungLastResort, RungManager:
 		return o.tryOne(w, c, s, w.callsUpon)
@@ -205,14 +220,7 @@ func (o *Outcome) tryOne(w *World, c Case, s step, able func(*Pool, *Person, ask
 		o.explain(s, []Verdict{why})
 		return nil
 	}
-	reason := "named by the rule"
-	switch s.rung {
-	case RungLastResort:
-		reason = "last resort"
-	case RungManager:
-		reason = "manager of the pool"
-	}
-	o.explain(s, []Verdict{{Rep: s.rep, Outcome: Chosen, Reason: reason}})
+	o.explain(s, []Verdict{{Rep: s.rep, Outcome: Chosen, Reason: o.named(s)}})
 	return who.take(c, s)
 }
 

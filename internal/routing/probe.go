@@ -9,19 +9,21 @@ import (
 // probe is the facts about one lead in the form in which rules compare them: of each dimension the values that it has. A lead with the
 // postal code 101 has DE:1, DE:10 and DE:101; one that writes from mail.acme.example has that domain and acme.example.
 type probe struct {
-	by  [dims][]string
-	now time.Time
+	by       [dims][]string
+	now      time.Time
+	released bool // somebody has looked at it and let it go on
 }
 
 // probe makes a lead comparable.
 func (t *Table) probe(f Facts, now time.Time) *probe {
-	p := &probe{now: now}
+	p := &probe{now: now, released: f.Spam == SpamReleased}
 	country, region := strings.ToUpper(strings.TrimSpace(f.Country)), strings.ToUpper(strings.TrimSpace(f.Region))
 	if country == "" && regionRE.MatchString(region) {
 		country = region[:2]
 	}
 	p.place(place{country: country, region: region, postal: comparedPostal(f.PostalCode)})
 	p.domain(folded(f.EmailDomain), t.lists)
+	p.onLists(t.companies[CompanyName(f.Company)], dimAccountList)
 	p.set(dimProduct, folded(f.Product))
 	p.set(dimIntent, folded(f.Intent))
 	p.set(dimDomainClass, folded(f.DomainClass))
@@ -68,10 +70,16 @@ func (p *probe) place(at place) {
 func (p *probe) domain(domain string, lists map[string][]string) {
 	p.by[dimDomain] = suffixes(domain)
 	for _, d := range p.by[dimDomain] {
-		for _, list := range lists[d] {
-			if !slices.Contains(p.by[dimDomainList], list) {
-				p.by[dimDomainList] = append(p.by[dimDomainList], list)
-			}
+		p.onLists(lists[d], dimDomainList)
+		p.onLists(lists[d], dimAccountList)
+	}
+}
+
+// onLists adds lists that hold the lead's company.
+func (p *probe) onLists(lists []string, dim int) {
+	for _, list := range lists {
+		if !slices.Contains(p.by[dim], list) {
+			p.by[dim] = append(p.by[dim], list)
 		}
 	}
 }

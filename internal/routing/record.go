@@ -13,6 +13,7 @@ type Record struct {
 	Decision
 	Facts      Facts        `json:"facts"`
 	Candidates []Considered `json:"candidates"`
+	Stages     []Line       `json:"stages,omitempty"`     // what each stage found; nil: stored before they were, or passed at the first decision
 	Under      int64        `json:"under,omitempty"`      // the version whose table placed the lead; Decision keeps that of the rules
 	UnderHash  string       `json:"under_hash,omitempty"` // of that version's content
 	Case       *Case        `json:"case,omitempty"`       // nil, like World: stored before inputs were
@@ -31,7 +32,7 @@ func PlaceAndRecord(t *Table, hash string, w *World, c Case) (Outcome, *Record) 
 
 func newRecord(t *Table, hash string, before *World, c Case, out Outcome) *Record {
 	r := &Record{
-		Decision: out.Decision, Facts: c.Facts, Candidates: out.Considered, Under: t.Version(), UnderHash: hash, Case: &c, World: before, Outcome: out,
+		Decision: out.Decision, Facts: c.Facts, Candidates: out.Considered, Stages: out.Stages, Under: t.Version(), UnderHash: hash, Case: &c, World: before, Outcome: out,
 		To: out.to(),
 	}
 	if r.Candidates == nil {
@@ -46,7 +47,7 @@ func ReadRecord(stored []byte) (*Record, error) {
 	if err := json.Unmarshal(stored, r); err != nil {
 		return nil, fmt.Errorf("read a stored decision: %w", err)
 	}
-	r.Outcome.Decision, r.Outcome.Considered = r.Decision, r.Candidates
+	r.Outcome.Decision, r.Outcome.Considered, r.Outcome.Stages = r.Decision, r.Candidates, r.Stages
 	if r.Under == 0 {
 		r.Under = r.Version
 	}
@@ -91,7 +92,9 @@ func (w *World) around(t *Table, c Case) *World {
 		decided := t.Decide(c.Facts, c.Facts.AcceptedAt)
 		d = &decided
 	}
-	part.Take(w.People, d.Rep)
+	for _, email := range t.Asks(*d, c) {
+		part.Take(w.People, email)
+	}
 	for _, p := range t.Chain(t.Home(*d, c.Facts)) {
 		part.Take(w.People, p.LastResort)
 		part.Take(w.People, p.Offer.Manager)

@@ -7,7 +7,7 @@ import (
 
 // Difference is something that a decision, made again, has otherwise than what was stored.
 type Difference struct {
-	Part string `json:"part"` // rule, band, pool, rep, decision, place, to or candidates
+	Part string `json:"part"` // rule, band, pool, rep, decision, place, to, candidates or stages
 	Was  string `json:"was"`
 	Is   string `json:"is"`
 }
@@ -41,6 +41,9 @@ func (r *Record) Replay(t *Table, erased bool) []Difference {
 		now.Considered = []Considered{}
 	}
 	d.compare("candidates", r.Candidates, now.Considered)
+	if r.Stages != nil {
+		d.compare("stages", r.Stages, now.Stages)
+	}
 	return d
 }
 

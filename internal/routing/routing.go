@@ -18,6 +18,8 @@ type Facts struct {
 	Country      string    `json:"country,omitempty"`
 	Region       string    `json:"region,omitempty"`
 	PostalCode   string    `json:"postal_code,omitempty"`
+	CountryFrom  string    `json:"country_from,omitempty"` // where the country comes from, if nobody stated it
+	Company      string    `json:"company,omitempty"`      // its name as CompanyName gives it
 	EmailDomain  string    `json:"email_domain,omitempty"`
 	DomainClass  string    `json:"domain_class,omitempty"`
 	Source       string    `json:"source,omitempty"`
@@ -36,7 +38,8 @@ type Decision struct {
 	Rule      string     `json:"rule"`
 	Band      string     `json:"band"`
 	Pool      string     `json:"pool"`             // slug; set also when Rep is: where the lead goes if that rep cannot take it
-	Rep       string     `json:"rep,omitempty"`    // e-mail of the fixed person a rule names, or empty
+	Rep       string     `json:"rep,omitempty"`    // e-mail of the fixed person a rule names, or of the owner; empty: none
+	Hold      bool       `json:"hold,omitempty"`   // it is held for review, and not routed
 	Needs     []string   `json:"needs,omitempty"`  // tags that whoever gets the lead must have
 	Points    int        `json:"points,omitempty"` // what it counts in limits on points; 0: one
 	RunnersUp []RunnerUp `json:"runners_up,omitempty"`

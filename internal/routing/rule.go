@@ -1,6 +1,10 @@
 package routing
 
-import "time"
+import (
+	"time"
+
+	"leadline/internal/rep"
+)
 
 // Band is the first thing that decides between rules that match the same lead.
 type Band string
@@ -42,6 +46,7 @@ type Rule struct {
 	Except   *Condition  // leads that fulfil it are left out; nil: none
 	From     time.Time   // when the rule begins to count; zero: at once
 	Until    time.Time   // from when on it no longer does; zero: never
+	Hours    rep.Hours   // when in the week it counts; zero: always
 	Then     Target
 }
 
@@ -50,6 +55,7 @@ func (r *Rule) conditional() bool { return !r.When.empty() || len(r.Any) > 0 || 
 
 // Condition is an AND over dimensions; within one dimension any of the values will do. An empty dimension is no condition.
 type Condition struct {
+	AccountList  []string // slugs of lists of companies, by domain or name
 	Set          []string // slugs of sets: their values count as if they stood in the set's dimension
 	DomainList   []string // slugs of lists of e-mail domains
 	Domain       []string // e-mail domains; sub-domains count as their parent
@@ -81,8 +87,9 @@ type part struct {
 const noDim = -1
 
 // parts lists what a condition can ask.
-func (w *Condition) parts() [18]part {
-	return [18]part{
+func (w *Condition) parts() [19]part {
+	return [19]part{
+		{"account_list", dimAccountList, &w.AccountList},
 		{"set", noDim, &w.Set},
 		{"domain_list", dimDomainList, &w.DomainList},
 		{"domain", dimDomain, &w.Domain},
@@ -120,10 +127,11 @@ const (
 	SpamReleased = "released"
 )
 
-// Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot.
+// Target is where a rule sends leads: a pool, or a person with the pool that takes over when that person cannot; or nowhere.
 type Target struct {
 	Pool   string
 	Rep    string   // e-mail
+	Hold   bool     // they are not routed, but held until a person has looked. Leads that were released are not held again
 	Needs  []string // tags that whoever gets the lead must have, sorted
 	Points int      // what the lead counts in limits on points; 0: one
 }
@@ -135,10 +143,12 @@ type Territory struct {
 	Places []string // "DE", "DE-BY" or "DE:10"
 }
 
-// List is a named set of e-mail domains, such as partners or customers.
+// List is a named set of companies, such as partners or customers, by e-mail domain or name.
 type List struct {
-	Slug    string
-	Domains []string
+	Slug      string
+	Domains   []string
+	Companies []string
+	Owner     string // e-mail of the rep whose accounts they are, or empty
 }
 
 // Set is a named group of values of one dimension, to be used by many rules.
@@ -152,7 +162,7 @@ type Set struct {
 func SetDimensions() []string {
 	var keys []string
 	for _, p := range new(Condition).parts() {
-		if p.dim != noDim && p.dim != dimDomainList {
+		if p.dim != noDim && p.dim != dimDomainList && p.dim != dimAccountList {
 			keys = append(keys, p.key)
 		}
 	}

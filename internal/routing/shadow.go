@@ -8,7 +8,7 @@ import (
 
 // Shadowed finds rules that can never win, because wherever they match another rule is stronger: one that asks for no more and belongs
 // to a stronger band, is ranked higher by hand or names a deeper territory. Several rules that are stronger only together are not seen,
-// nor is what begins, ends or has exceptions taken for stronger.
+// nor is what begins, ends, has exceptions or only holds leads back taken for stronger.
 func (t *Table) Shadowed() []Problem {
 	s := &shadows{table: t, wins: map[*compiledRule]bool{}, beaten: map[*compiledRule]*compiledRule{}}
 	for i := range t.bands {
@@ -49,7 +49,7 @@ type shadows struct {
 func (s *shadows) leaf(way []hop, leaf []*variant) {
 	p := s.table.on(way)
 	s.buf = s.table.matching(p, s.buf[:0])
-	sure := slices.DeleteFunc(s.buf, func(v *variant) bool { return !v.rule.always() || v.rule.except != nil })
+	sure := slices.DeleteFunc(s.buf, func(v *variant) bool { return !v.rule.always() || v.rule.except != nil || v.rule.Then.Hold })
 	for _, v := range leaf {
 		i := slices.IndexFunc(sure, func(w *variant) bool { return w.rule != v.rule && stronger(w, v) < 0 })
 		switch {

@@ -18,6 +18,10 @@ type Table struct {
 	rules   []*compiledRule     // in effective order
 	bands   [3]tree             // by rank
 	lists   map[string][]string // e-mail domain -> slugs of lists that hold it
+	stages  Stages
+
+	companies  map[string][]string // compared name of a company -> slugs of lists that hold it
+	listOwners map[string]string   // slug of a list -> e-mail of the rep whose accounts they are
 }
 
 // Version is the number of the configuration that the table was compiled from.
@@ -104,7 +108,8 @@ func (t *Table) decision(matched []*variant) Decision {
 	}
 	return Decision{
 		Version: t.version, Rule: best.rule.Name, Band: best.rule.Band.name(),
-		Pool: best.rule.pool, Rep: best.rule.Then.Rep, Needs: best.rule.Then.Needs, Points: best.rule.Then.Points, RunnersUp: runnersUp(best, matched),
+		Pool: best.rule.pool, Rep: best.rule.Then.Rep, Hold: best.rule.Then.Hold, Needs: best.rule.Then.Needs, Points: best.rule.Then.Points,
+		RunnersUp: runnersUp(best, matched),
 	}
 }
 

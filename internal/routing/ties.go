@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -184,7 +185,7 @@ func sample(a, b []hop) string {
 	var words []string
 	for i, h := range a {
 		value := h.value
-		if len(b[i].value) > len(value) && h.dim != dimDomainList {
+		if len(b[i].value) > len(value) && h.dim != dimDomainList && h.dim != dimAccountList {
 			value = b[i].value // of a domain and one below it the lower one is in both
 		}
 		switch h.dim {
@@ -204,6 +205,11 @@ func sample(a, b []hop) string {
 				value += " and " + b[i].value
 			}
 			words = append(words, "with an e-mail domain on list "+value)
+		case dimAccountList:
+			if b[i].value != value {
+				value += " and " + b[i].value
+			}
+			words = append(words, "of a company on list "+value)
 		default:
 			words = append(words, "with "+dimNames[h.dim]+" "+value)
 		}
@@ -249,7 +255,38 @@ func (c *compiler) kinships() (kin [dims]map[string][]string) {
 		}
 	}
 	c.listKin(pair)
+	c.accountKin(pair)
 	return kin
+}
+
+// accountKin pairs lists that a company can be on together: by a name or a domain on both, or by its name on one and its domain on the
+// other, since the compiler cannot know which name goes with which domain.
+func (c *compiler) accountKin(pair func(dim int, a, b string)) {
+	used := map[string]bool{}
+	for _, v := range c.variants {
+		for _, list := range v.row.values[dimAccountList] {
+			used[list] = true
+		}
+	}
+	lists := slices.Sorted(maps.Keys(used))
+	shared := map[[2]string]bool{}
+	c.listKin(func(_ int, a, b string) { shared[[2]string{a, b}] = true })
+	for _, on := range c.table.companies {
+		for i, a := range on {
+			for _, b := range on[i+1:] {
+				shared[[2]string{min(a, b), max(a, b)}] = true
+			}
+		}
+	}
+	for i, a := range lists {
+		la := c.knownLists[a]
+		for _, b := range lists[i+1:] {
+			lb := c.knownLists[b]
+			if shared[[2]string{a, b}] || len(la.Companies) > 0 && len(lb.Domains) > 0 || len(la.Domains) > 0 && len(lb.Companies) > 0 {
+				pair(dimAccountList, a, b)
+			}
+		}
+	}
 }
 
 // listKin pairs lists that a domain can be on together.

@@ -5,11 +5,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"leadline/internal/rep"
 )
 
 // The dimensions in which rules can be specific, in the order in which they decide: the first difference wins.
 const (
-	dimDomainList = iota
+	dimAccountList = iota
+	dimDomainList
 	dimDomain
 	dimPostal // length of the prefix: longer wins
 	dimRegion
@@ -30,7 +33,7 @@ const (
 )
 
 var dimNames = [dims]string{
-	"domain list", "domain", "postal code", "region", "country", "nested territory", "product", "intent", "domain class", "form", "source", "language",
+	"account list", "domain list", "domain", "postal code", "region", "country", "nested territory", "product", "intent", "domain class", "form", "source", "language",
 	"campaign", "phone country", "time zone", "consent", "spam",
 }
 
@@ -79,19 +82,62 @@ type compiledRule struct {
 
 // at tells whether the rule is in force at a moment.
 func (r *compiledRule) at(now time.Time) bool {
-	return (r.From.IsZero() || !now.Before(r.From)) && (r.Until.IsZero() || now.Before(r.Until))
+	return (r.From.IsZero() || !now.Before(r.From)) && (r.Until.IsZero() || now.Before(r.Until)) && r.Hours.Open(now)
 }
 
 // always tells whether the rule is in force at all times.
-func (r *compiledRule) always() bool { return r.From.IsZero() && r.Until.IsZero() }
+func (r *compiledRule) always() bool { return r.From.IsZero() && r.Until.IsZero() && r.Hours.Always() }
 
 // meets tells whether there is a moment at which both rules are in force.
 func (r *compiledRule) meets(s *compiledRule) bool {
-	return (r.Until.IsZero() || s.From.IsZero() || s.From.Before(r.Until)) && (s.Until.IsZero() || r.From.IsZero() || r.From.Before(s.Until))
+	from, until := r.From, r.Until
+	if s.From.After(from) {
+		from = s.From
+	}
+	if until.IsZero() || !s.Until.IsZero() && s.Until.Before(until) {
+		until = s.Until
+	}
+	if !until.IsZero() && !from.Before(until) {
+		return false
+	}
+	same := r.Hours.String() == s.Hours.String() && r.Hours.Location() == s.Hours.Location()
+	if r.Hours.Always() && s.Hours.Always() || (from.IsZero() || until.IsZero()) && (same || r.Hours.Always() || s.Hours.Always()) {
+		return true // nearly always: no calendar is needed for it
+	}
+	return overlap(r.Hours, s.Hours, from, until)
+}
+
+// aYear holds every distance that the clocks of two zones have from each other.
+var aYear = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// overlap tells whether there is a moment of a time at which both are open. Of a time without an end a year is looked at.
+func overlap(a, b rep.Hours, from, until time.Time) bool {
+	if from.IsZero() {
+		from = aYear
+		if !until.IsZero() {
+			from = until.AddDate(-1, 0, 0)
+		}
+	}
+	if until.IsZero() || until.After(from.AddDate(1, 0, 0)) {
+		until = from.AddDate(1, 0, 0)
+	}
+	ours, theirs := a.Between(from, until), b.Between(from, until)
+	for len(ours) > 0 && len(theirs) > 0 {
+		switch {
+		case !ours[0].To.After(theirs[0].From):
+			ours = ours[1:]
+		case !theirs[0].To.After(ours[0].From):
+			theirs = theirs[1:]
+		default:
+			return true
+		}
+	}
+	return false
 }
 
 func (r *compiledRule) sameTarget(s *compiledRule) bool {
-	return r.pool == s.pool && r.Then.Rep == s.Then.Rep && r.Then.Points == s.Then.Points && slices.Equal(r.Then.Needs, s.Then.Needs)
+	a, b := r.Then, s.Then
+	return r.pool == s.pool && a.Rep == b.Rep && a.Hold == b.Hold && a.Points == b.Points && slices.Equal(a.Needs, b.Needs)
 }
 
 // beats orders variants of different rules; lost names what decided, in the words of a trace.
@@ -135,5 +181,5 @@ func (v *variant) holds(p *probe) bool {
 			}
 		}
 	}
-	return v.rule.at(p.now) && (v.rule.except == nil || !v.rule.except.matches(p))
+	return v.rule.at(p.now) && !(v.rule.Then.Hold && p.released) && (v.rule.except == nil || !v.rule.except.matches(p))
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // Explanation answers a rep who asks: why not me?
@@ -25,7 +27,7 @@ type Change struct {
 func (r *Record) Why(t *Table, email string, now *Person) Explanation {
 	email = strings.ToLower(email)
 	e := Explanation{Reason: r.reasonFor(email)}
-	if r.Case == nil || r.World == nil {
+	if r.Case == nil || r.World == nil || r.held() || r.joined() {
 		e.Got = r.To == email
 		return e
 	}
@@ -53,6 +55,10 @@ func (r *Record) reasonFor(email string) string {
 	switch {
 	case r.To == email:
 		return "it was offered to them"
+	case r.held():
+		return "nobody was asked: it was held until somebody has looked at it"
+	case r.joined():
+		return "nobody was asked: it was attached to an open lead of the same person"
 	case reason != "":
 		return reason
 	case r.To != "":
@@ -64,6 +70,12 @@ func (r *Record) reasonFor(email string) string {
 	}
 }
 
+// joined tells leads that were attached to another.
+func (r *Record) joined() bool { return r.Outcome.Place != nil && r.Outcome.Place.Joins != uuid.Nil }
+
+// held tells leads that a rule keeps from routing.
+func (r *Record) held() bool { return r.Outcome.Place != nil && r.Outcome.Place.Held }
+
 // situation is everything that Place is asked with.
 type situation struct {
 	t *Table
@@ -73,8 +85,8 @@ type situation struct {
 
 func (r *Record) situation(t *Table, email string, now *Person) situation {
 	s := situation{t: t, w: r.World, c: *r.Case}
-	decided := r.Decision // of an erased lead the facts would not lead here again in every version
-	s.c.Facts, s.c.Decided = r.Facts, &decided
+	decided := r.Decision                                        // of an erased lead the facts would not lead here again in every version
+	s.c.Facts, s.c.Decided, s.c.Routed = r.Facts, &decided, true // the stages have been passed: what they found is in the decision
 	if s.w.People[email] == nil && now != nil {
 		s.w = s.w.Clone()
 		s.w.People[email] = now.clone()

@@ -107,6 +107,13 @@ func anyWorld(random *rand.Rand) (*routing.Table, *routing.World, routing.Case) 
 		c.Past = []routing.Past{{Attempt: 1, Rung: routing.RungTurn, Pool: "a", Rep: uuid.UUID{byte(1 + random.IntN(6))}, State: "timed_out"}}
 		c.Waits = random.IntN(2) == 0
 	}
+	if random.IntN(3) == 0 {
+		table = table.WithStages(routing.Stages{Owner: routing.Owner{
+			Match: routing.OwnerKinds, Absent: []routing.Absence{routing.AbsentPool, routing.AbsentWait, routing.AbsentSubstitute}[random.IntN(3)], Wait: time.Minute,
+			Substitutes: map[string]string{emails[0]: emails[1], emails[2]: emails[3], emails[4]: emails[5]},
+		}})
+		c.Known = &routing.Known{Person: []routing.Earlier{{Lead: uuid.UUID{9}, Rep: emails[random.IntN(6)], Open: random.IntN(2) == 0}}}
+	}
 	return table, w, c
 }
 

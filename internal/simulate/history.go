@@ -94,11 +94,13 @@ func (p *past) keep(key string, turns map[string]routing.Turn) {
 
 // place gives a lead of the past its place under the draft.
 func (p *past) place(r *routing.Record) routing.Outcome {
-	c := routing.Case{Facts: r.Facts, New: true}
+	c := routing.Case{Facts: r.Facts, Known: r.Case.Known, Held: r.Case.Held, New: true}
 	bare := routing.Place(p.table, &routing.World{Now: r.World.Now}, c) // only to learn which pools it is about
 	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}}
 	chain := p.table.Chain(p.table.Pool(bare.Home))
-	w.Take(p.people, bare.Decision.Rep)
+	for _, email := range p.table.Asks(bare.Decision, c) {
+		w.Take(p.people, email)
+	}
 	for _, pool := range chain {
 		w.Take(p.people, pool.LastResort)
 		w.Take(p.people, pool.Offer.Manager)
@@ -162,7 +164,7 @@ const nowhere = 4
 // depth is how far down its ladder a lead came before somebody could be offered it.
 func depth(o routing.Outcome) int {
 	switch p := o.Place; {
-	case p == nil || p.Waiting:
+	case p == nil || p.Rung == "":
 		return nowhere
 	case p.Rung == routing.RungLastResort:
 		return 3

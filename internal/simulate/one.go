@@ -25,6 +25,7 @@ type Lead struct {
 	Form       string `json:"form"`
 	Email      string `json:"email,omitempty"`
 	Phone      string `json:"phone,omitempty"`
+	Company    string `json:"company,omitempty"`
 	Country    string `json:"country,omitempty"`
 	Region     string `json:"region,omitempty"`
 	PostalCode string `json:"postal_code,omitempty"`
@@ -54,7 +55,7 @@ type Result struct {
 // then, and leads and turns count as they stand. Nothing is stored or sent. A lead that a form would refuse, or a
 // presence of nobody, is an Invalid fault.
 func One(ctx context.Context, db *postgres.DB, q Question) (Result, error) {
-	facts, err := q.facts(ctx, db)
+	facts, known, err := q.facts(ctx, db)
 	if err != nil {
 		return Result{}, err
 	}
@@ -69,13 +70,13 @@ func One(ctx context.Context, db *postgres.DB, q Question) (Result, error) {
 		}
 	}
 	facts.AcceptedAt = at
-	c := routing.Case{Facts: facts, New: true}
+	c := routing.Case{Facts: facts, Known: known, New: true}
 	bare := routing.Place(table, &routing.World{Now: at}, c) // only to learn which pools it is about
 	roster, err := playbook.RosterOf(ctx, rep.NewStore(db.Gorm), q.Config, at)
 	if err != nil {
 		return Result{}, err
 	}
-	w, err := dispatch.Look(ctx, db, table, roster, []*routing.Pool{table.Pool(bare.Home)}, bare.Decision.Rep)
+	w, err := dispatch.Look(ctx, db, table, roster, []*routing.Pool{table.Pool(bare.Home)}, table.Asks(bare.Decision, c)...)
 	if err != nil {
 		return Result{}, err
 	}
@@ -93,31 +94,34 @@ func One(ctx context.Context, db *postgres.DB, q Question) (Result, error) {
 	return r, nil
 }
 
-// facts are those of the lead, as intake would find them.
-func (q *Question) facts(ctx context.Context, db *postgres.DB) (routing.Facts, error) {
+// facts are those of the lead, as intake would find them, and of a stored one what was known of who sent it.
+func (q *Question) facts(ctx context.Context, db *postgres.DB) (routing.Facts, *routing.Known, error) {
 	if q.Stored != uuid.Nil {
 		all, err := ofLead(ctx, db, q.Stored)
 		if err != nil {
-			return routing.Facts{}, err
+			return routing.Facts{}, nil, err
 		}
 		if len(all) == 0 {
-			return routing.Facts{}, fault.New(fault.NotFound, "There is no routed lead of this id.")
+			return routing.Facts{}, nil, fault.New(fault.NotFound, "There is no routed lead of this id.")
 		}
 		r, err := routing.ReadRecord(all[0].record)
 		if err != nil {
-			return routing.Facts{}, err
+			return routing.Facts{}, nil, err
 		}
-		return r.Facts, nil
+		if r.Case == nil {
+			return r.Facts, nil, nil
+		}
+		return r.Facts, r.Case.Known, nil
 	}
 	l := q.Lead
 	facts, err := q.Config.FactsOf(l.Form, lead.Raw{
-		Email: privacy.Text(l.Email), Phone: privacy.Text(l.Phone), Country: l.Country, Region: l.Region, PostalCode: l.PostalCode, Product: l.Product,
+		Email: privacy.Text(l.Email), Phone: privacy.Text(l.Phone), Company: privacy.Text(l.Company), Country: l.Country, Region: l.Region, PostalCode: l.PostalCode, Product: l.Product,
 		Context: lead.Context{UTMSource: l.Source, Locale: l.Language},
 	})
 	if err != nil {
-		return facts, wrong("lead", "lead", "%s.", err)
+		return facts, nil, wrong("lead", "lead", "%s.", err)
 	}
-	return facts, nil
+	return facts, nil, nil
 }
 
 // move changes the world to another time and presence.
