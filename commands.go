@@ -77,6 +77,7 @@ func commands() []command {
 	all = append(all, eraseCommands()...)
 	all = append(all, routingCommands()...)
 	all = append(all, versionCommands()...)
+	all = append(all, shadowCommands()...)
 	return all
 }
 

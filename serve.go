@@ -41,6 +41,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/privacy"
 	"leadline/internal/rep"
+	"leadline/internal/simulate"
 	"leadline/internal/spam"
 	"leadline/internal/spool"
 	"leadline/internal/telemetry"
@@ -186,6 +187,7 @@ type parts struct {
 	writer   *crm.Writer
 	notify   *notify.Service
 	drift    *drift.Service
+	shadow   *simulate.Follower
 	jobs     *jobs.Client
 	hub      *live.Hub
 	spam     *spam.Guard
@@ -272,6 +274,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		OnClaimed: p.writer.Submit,
 	})
 	p.playbook.WhenPeopleChange(p.dispatch.PresenceChanged)
+	p.shadow = simulate.NewFollower(simulate.FollowerOptions{DB: db, Roster: p.playbook.Roster, Log: log, Metrics: metrics})
 	p.spool, err = spool.Open(spool.Options{
 		Dir: filepath.Join(c.cfg.DataDir, "spool"), Node: node.ID(), Now: c.now, Log: log, Seal: ring.Envelope, Open: ring.OpenEnvelope,
 	})
@@ -317,7 +320,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {

@@ -43,6 +43,8 @@ const (
 	DraftScheduled   Action = "draft.scheduled"     // to go live by itself
 	DraftFailed      Action = "draft.failed"        // it could not, at its time
 	DraftDiscarded   Action = "draft.discarded"     //
+	ShadowBegan      Action = "shadow.began"        // object: shadow; detail: {hash, version, draft}
+	ShadowEnded      Action = "shadow.ended"        // likewise
 	RepsChanged      Action = "reps.changed"        // detail: {count}
 	RepActivated     Action = "rep.activated"       // object: rep
 	RepDeactivated   Action = "rep.deactivated"     // object: rep; open leads they had not touched go to others

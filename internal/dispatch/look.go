@@ -13,12 +13,14 @@ import (
 
 // Look reads the world around some pools as it is now, without locking or changing anything: for those who want to know where a lead would
 // go. named may add a person; roster says who works when. What it gives is the caller's.
-func Look(ctx context.Context, db *postgres.DB, table *routing.Table, roster *rep.Roster, pools []*routing.Pool, named string) (*routing.World, error) {
+func Look(ctx context.Context, db *postgres.DB, table *routing.Table, roster *rep.Roster, pools []*routing.Pool, named ...string) (*routing.World, error) {
 	v := newInvolved()
 	for _, p := range pools {
 		v.add(table, p)
 	}
-	v.person(named, uncounted)
+	for _, email := range named {
+		v.person(email, uncounted)
+	}
 	w := &world{table: table, roster: roster, rows: map[string]*poolRow{}}
 	err := postgres.InTx(ctx, db.Console, func(tx pgx.Tx) error {
 		look := &pgx.Batch{}

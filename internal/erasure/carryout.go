@@ -76,6 +76,7 @@ var steps = []step{
 			reason = CASE WHEN state = 'open' THEN 'erased' WHEN state = 'declined' THEN '' ELSE reason END
 		WHERE lead_id = ANY($1) AND (state = 'open' OR state = 'declined' AND reason <> '') AND $2::uuid[] IS NOT NULL`},
 	{"bids", `DELETE FROM bid WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
+	{"findings of a shadow", `DELETE FROM shadow_lead WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"alarms", `UPDATE alarm SET closed_at = clock_timestamp() WHERE lead_id = ANY($1) AND closed_at IS NULL AND $2::uuid[] IS NOT NULL`},
 	// Nothing more is sent. Raising the token makes the answer of a write that is under way count for nothing, and jobs find nothing to do.
 	// A chat card that is out is written once more, so that it no longer says what it said.

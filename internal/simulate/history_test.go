@@ -108,7 +108,7 @@ func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 		n = 100_000
 	}
 	db, about := history(t, n)
-	compare := func(from, to string) simulate.Backtest {
+	compare := func(from, to string) simulate.Comparison {
 		t.Helper()
 		text := strings.Replace(sales(), from, to, 1)
 		if from != to && text == sales() {

@@ -101,3 +101,12 @@ func Compiled(cfg *playbook.Config, version int64) (*routing.Table, error) {
 	}
 	return nil, fault.New(fault.Invalid, "The rules cannot be used.")
 }
+
+// parsedBody reads the text of a configuration as it was stored.
+func parsedBody(body string) (*playbook.Config, error) {
+	cfg, problems := playbook.Parse("stored configuration", []byte(body))
+	if cfg == nil {
+		return nil, playbook.Refusal(problems)
+	}
+	return cfg, nil
+}

@@ -1,8 +1,8 @@
 // Package simulate makes routing decisions that nobody acts upon: stored ones again, to see whether they still come out the same;
-// one lead at a chosen time and presence; and the leads of the past under a draft. All of it goes through routing.Place, the function
-// that live dispatch calls, so that there is no second opinion on where a lead goes.
+// one lead at a chosen time and presence; the leads of the past under a draft; and each live lead under a configuration beside the live
+// one. All of it goes through routing.Place, the function that live dispatch calls, so that there is no second opinion on where a lead goes.
 //
-// It writes nothing. main and handlers call it.
+// It writes nothing but its own reports. main and handlers call it; main owns Run of the Follower and of Backtests.
 package simulate
 
 import (
