@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,8 +62,12 @@ func shadowStart(ctx context.Context, c *call) error {
 
 func shadowStop(ctx context.Context, c *call) error {
 	return c.withDatabase(ctx, func(db *postgres.DB) error {
-		if err := simulate.StopShadow(ctx, db); err != nil {
+		stopped, err := simulate.StopShadow(ctx, db)
+		if err != nil {
 			return err
+		}
+		if !stopped {
+			return errors.New("no shadow is running")
 		}
 		fmt.Fprintln(c.stdout, "The shadow has ended. What it found stays until another one begins: leadline shadow report")
 		return nil

@@ -188,6 +188,7 @@ type parts struct {
 	notify   *notify.Service
 	drift    *drift.Service
 	shadow   *simulate.Follower
+	canary   *playbook.CanaryGuard
 	jobs     *jobs.Client
 	hub      *live.Hub
 	spam     *spam.Guard
@@ -212,15 +213,15 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	}
 	p.hub = live.New(live.Options{
 		DB: db, Log: log, Now: c.now, Seen: reps.Seen,
-		Pools: func(email string) []string { return p.playbook.Current().Table.PoolsOf(email) },
+		Pools: func(email string) []string { return p.playbook.Current().PoolsOf(email) },
 		Goals: func(pool string) time.Duration {
-			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+			if found := p.playbook.Current().Pool(pool); found != nil {
 				return found.FirstTouch
 			}
 			return 0
 		},
 		Due: func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time {
-			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+			if found := p.playbook.Current().Pool(pool); found != nil {
 				return found.Due(accepted, goal, who)
 			}
 			return accepted.Add(goal)
@@ -268,12 +269,13 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
-			return dispatch.Snapshot{Table: current.Table, Hash: current.Hash, Targets: current.Targets(), Roster: p.playbook.Roster()}
+			return dispatch.Snapshot{Table: current.Table, Hash: current.Hash, Canary: current.Canary, Targets: current.Targets(), Roster: p.playbook.Roster()}
 		},
 		OnCommit:  committed,
 		OnClaimed: p.writer.Submit,
 	})
 	p.playbook.WhenPeopleChange(p.dispatch.PresenceChanged)
+	p.canary = playbook.NewCanaryGuard(db, log, 0)
 	p.shadow = simulate.NewFollower(simulate.FollowerOptions{DB: db, Roster: p.playbook.Roster, Log: log, Metrics: metrics})
 	p.spool, err = spool.Open(spool.Options{
 		Dir: filepath.Join(c.cfg.DataDir, "spool"), Node: node.ID(), Now: c.now, Log: log, Seal: ring.Envelope, Open: ring.OpenEnvelope,
@@ -320,7 +322,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run, p.canary.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {

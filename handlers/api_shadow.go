@@ -27,13 +27,16 @@ func (r *Routing) candidate(ctx context.Context, b candidateBody) (playbook.Cand
 	return playbook.CandidateOf(ctx, r.db, b.Draft, b.Version)
 }
 
-// Shadow is GET /v1/routing/shadow: what the shadow that runs, or ran last, has found.
+// Shadow is GET /v1/routing/shadow: what the shadow that runs, or ran last, has found; null when there was none.
 func (r *Routing) Shadow(c *fiber.Ctx) error {
 	report, err := simulate.ReportShadow(c.UserContext(), r.db, shadowLeads)
+	if fault.Is(err, fault.NotFound) {
+		return c.JSON(fiber.Map{"shadow": nil})
+	}
 	if err != nil {
 		return err
 	}
-	return c.JSON(report)
+	return c.JSON(fiber.Map{"shadow": report})
 }
 
 // StartShadow is POST /v1/routing/shadow {draft or version}: from now on each lead is also decided by it, without effect.
@@ -46,16 +49,15 @@ func (r *Routing) StartShadow(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	begun, err := simulate.StartShadow(c.UserContext(), r.db, of, tokenName(c))
-	if err != nil {
+	if _, err := simulate.StartShadow(c.UserContext(), r.db, of, tokenName(c)); err != nil {
 		return err
 	}
-	return c.Status(fiber.StatusCreated).JSON(begun)
+	return r.Shadow(c.Status(fiber.StatusCreated))
 }
 
-// StopShadow is DELETE /v1/routing/shadow. The report stays.
+// StopShadow is DELETE /v1/routing/shadow: the report stays. Repeating it is harmless.
 func (r *Routing) StopShadow(c *fiber.Ctx) error {
-	if err := simulate.StopShadow(c.UserContext(), r.db); err != nil {
+	if _, err := simulate.StopShadow(c.UserContext(), r.db); err != nil {
 		return err
 	}
 	return r.Shadow(c)

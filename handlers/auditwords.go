@@ -35,7 +35,7 @@ var (
 		"reveals": {audit.ContactRevealed, audit.PayloadRead},
 		"publishes": {
 			audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded,
-			audit.ShadowBegan, audit.ShadowEnded,
+			audit.ShadowBegan, audit.ShadowEnded, audit.CanaryBegan, audit.CanaryEnded,
 		},
 		"people": {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted},
 		"access": {
@@ -84,7 +84,7 @@ var deeds = map[audit.Action]string{
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
 	audit.DriftResolved: "marked as resolved", audit.DraftAdded: "began", audit.DraftChanged: "changed", audit.DraftApproved: "approved",
 	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
-	audit.ShadowBegan: "began", audit.ShadowEnded: "ended",
+	audit.ShadowBegan: "began", audit.ShadowEnded: "ended", audit.CanaryBegan: "began a canary of", audit.CanaryEnded: "ended the canary of",
 	audit.RepActivated: "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
 	audit.LeadRerouted: "gave to others", audit.CreditAdjusted: "adjusted the turns of",
 }

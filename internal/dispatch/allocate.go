@@ -20,14 +20,14 @@ func (w *world) allocate(batch []*task) (err error) {
 	for _, t := range batch {
 		w.giveBack(t)
 		var out routing.Outcome
-		out, t.record = routing.PlaceAndRecord(w.table, w.hash, &w.World, t.asCase())
+		out, t.record = routing.PlaceAndRecord(t.under.table, t.under.hash, &w.World, t.asCase())
 		if out.Overflowed {
 			t.cause = causeOverflow
 		}
 		t.alarm = out.Alarm
 		t.to = placed(out.Place)
 		if t.to != nil && t.to.rung == routing.RungTurn {
-			w.rows[w.table.Pool(t.to.pool).TurnsKey()].dirty = true
+			w.rows[t.under.table.Pool(t.to.pool).TurnsKey()].dirty = true
 		}
 	}
 	return nil
@@ -35,7 +35,7 @@ func (w *world) allocate(batch []*task) (err error) {
 
 // giveBack returns the turn of a rep who passed for a reason that is not theirs.
 func (w *world) giveBack(t *task) {
-	pool := w.table.Pool(t.ended.Pool)
+	pool := t.under.table.Pool(t.ended.Pool)
 	if pool == nil || t.ended.Rung != routing.RungTurn || !t.declined.ReturnsTurn() {
 		return
 	}
@@ -50,7 +50,7 @@ func (w *world) giveBack(t *task) {
 // asCase is the lead as routing sees it. Its decision is taken by then.
 func (t *task) asCase() routing.Case {
 	return routing.Case{
-		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
+		Facts: t.facts, Decided: &t.decision, Routed: t.decided && !t.overruled, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
 		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
 	}
 }

@@ -153,7 +153,7 @@ func TestRecord_EveryStoredDecisionComesOutTheSameAgain(t *testing.T) {
 	replay := func(tables map[int64]*routing.Table, hash func(int64) string) (simulate.Replayed, []simulate.Finding) {
 		t.Helper()
 		var found []simulate.Finding
-		sum, err := simulate.Replay(t.Context(), d.db, func(_ context.Context, version int64) (*routing.Table, string, error) {
+		sum, err := simulate.Replay(t.Context(), d.db, func(_ context.Context, version int64, _ string) (*routing.Table, string, error) {
 			return tables[version], hash(version), nil
 		},
 			time.Hour, 0, func(f simulate.Finding) { found = append(found, f) })

@@ -46,10 +46,12 @@ type task struct {
 	declined routing.Decline // why it was passed; empty: it was not
 
 	// From loadHistory, for leads that had a decision before.
-	decided bool
-	history []routing.Past // oldest first
+	decided   bool
+	overruled bool           // by a canary that was taken back: it is decided again
+	history   []routing.Past // oldest first
 
 	decision routing.Decision
+	under    rules           // what places it
 	first    *routing.Pool   // where it belongs; nil: no configured pool
 	record   *routing.Record // what is stored of where it goes, and why
 	company  []string        // e-mail addresses of reps who have open leads of the same company
@@ -91,8 +93,11 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	return t, err
 }
 
+// overruledSQL tells of a decision d that a canary made which was taken back.
+const overruledSQL = `EXISTS (SELECT FROM canary c WHERE c.number = d.version AND c.hash = d.trace->>'under_hash' AND c.state NOT IN ('running', 'promoted'))`
+
 const historySQL = `
-SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), o.attempt, o.rung, o.pool, o.rep_id, o.state
+SELECT d.lead_id, d.version, d.rule, d.pool, coalesce(d.trace->>'rep', ''), ` + overruledSQL + `, o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
 LEFT JOIN offer o ON o.lead_id = t.id
@@ -119,15 +124,16 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 	var (
 		id      uuid.UUID
 		d       routing.Decision
+		again   bool
 		attempt *int
 		step    *routing.Rung
 		pool    *string
 		repID   *uuid.UUID
 		state   *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &attempt, &step, &pool, &repID, &state}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &d.Version, &d.Rule, &d.Pool, &d.Rep, &again, &attempt, &step, &pool, &repID, &state}, func() error {
 		t := byID[id]
-		t.decided, t.decision = true, d
+		t.decided, t.overruled, t.decision = true, again, d
 		if attempt != nil {
 			p := routing.Past{Attempt: *attempt, Rung: *step, Pool: *pool, State: *state}
 			if repID != nil {

@@ -14,7 +14,7 @@ import (
 func (s *Service) settleTurn(ctx context.Context, tx pgx.Tx, h held, r OutcomeRequest) error {
 	bad := r.Disposition == "wrong_number" || r.Disposition == "disqualified" && slices.Contains(credit.BadReasons, r.Reason)
 	return credit.Settle(ctx, tx, r.LeadID, *h.holder, bad, func(pool string) (key string, amount float64) {
-		p := s.Snapshot().Table.Pool(pool)
+		p := s.Snapshot().pool(pool)
 		if p == nil || p.Strategy != routing.Weighted {
 			return "", 0
 		}

@@ -18,8 +18,6 @@ import (
 // world is what one transaction knows of pools and reps. Allocations change it as they are made.
 type world struct {
 	routing.World
-	table  *routing.Table
-	hash   string // of the content of the table's version
 	roster *rep.Roster
 	rows   map[string]*poolRow // by TurnsKey
 	loads  map[string]loads
@@ -40,23 +38,23 @@ type poolRow struct {
 
 // involved adds what could matter for leads of a pool: the pools they overflow to and everybody in them.
 type involved struct {
-	pools   map[string]*routing.Pool
+	pools   map[*routing.Pool]bool
 	counted map[string]int // e-mail -> how many hours back leads must be counted; -1: they are not looked at
 }
 
 func newInvolved() *involved {
-	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]int{}}
+	return &involved{pools: map[*routing.Pool]bool{}, counted: map[string]int{}}
 }
 
 func (v *involved) add(table *routing.Table, first *routing.Pool) {
-	if first == nil || v.pools[first.Slug] != nil {
+	if first == nil || v.pools[first] {
 		return
 	}
 	for _, p := range table.Chain(first) {
-		if v.pools[p.Slug] != nil {
+		if v.pools[p] {
 			continue
 		}
-		v.pools[p.Slug] = p
+		v.pools[p] = true
 		for _, m := range p.Members {
 			back := m.Counted()
 			if p.Strategy == routing.LeastLoaded {
@@ -85,7 +83,7 @@ func (v *involved) person(email string, back int) {
 // turns lists the rows of the pools in which turns may be allocated, in the order in which they are locked.
 func (v *involved) turns() []string {
 	keys := map[string]bool{}
-	for _, p := range v.pools {
+	for p := range v.pools {
 		if p.TakesTurns() || p.Offer.Window > 0 {
 			keys[p.TurnsKey()] = true
 		}

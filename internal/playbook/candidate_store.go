@@ -24,7 +24,7 @@ type Candidate struct {
 // an Invalid one, and a draft that is no longer open a Conflict.
 func CandidateOf(ctx context.Context, db *postgres.DB, draft *uuid.UUID, version int64) (Candidate, error) {
 	if draft == nil {
-		cfg, hash, err := Stored(ctx, db, version)
+		cfg, hash, err := published(ctx, db, version)
 		return Candidate{Config: cfg, Hash: hash, Version: &version}, err
 	}
 	tx := db.Gorm.WithContext(ctx)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"gorm.io/gorm"
 
 	"leadline/internal/dispatch"
 	"leadline/internal/postgres"
@@ -135,7 +134,7 @@ func (f *Follower) begin(ctx context.Context, s *Shadow) error {
 func (f *Follower) giveUp(ctx context.Context, s *Shadow, cause error) error {
 	f.past, f.shadow = nil, uuid.Nil
 	f.Log.ErrorContext(ctx, "the shadow has ended", "error", cause)
-	return f.DB.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return s.end(ctx, tx, "It cannot go on: "+cause.Error()) })
+	return s.giveUp(ctx, f.DB, "It cannot go on: "+cause.Error())
 }
 
 // compare gives the leads their places under the shadow.

@@ -63,7 +63,7 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 	if _, _, err := playbook.Apply(ctx, db, cfg, "test", "", false); err != nil {
 		t.Fatal(err)
 	}
-	table, hash, err := simulate.Published(db)(ctx, 1)
+	table, hash, err := simulate.Published(db)(ctx, 1, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func again(ctx context.Context, tables Tables, s stored) (*routing.Record, []rou
 	if s.erased && r.Reduced {
 		return r, nil, nil // the version could not be compiled when the person was erased; only harmless facts were kept
 	}
-	table, hash, err := tables(ctx, r.Under)
+	table, hash, err := tables(ctx, r.Under, r.UnderHash)
 	var gone *fault.Error
 	switch {
 	case errors.As(err, &gone):

@@ -111,7 +111,7 @@ func (l *line) serve() *server {
 		DB: l.db, Node: s.node.ID(), Now: time.Now, Outbox: outbox.NewStore(func(context.Context, pgx.Tx, []outbox.Ref) error { return nil }),
 		Snapshot: func() dispatch.Snapshot {
 			live := s.book.Current()
-			return dispatch.Snapshot{Table: live.Table, Hash: live.Hash, Targets: live.Targets(), Roster: s.book.Roster()}
+			return dispatch.Snapshot{Table: live.Table, Hash: live.Hash, Canary: live.Canary, Targets: live.Targets(), Roster: s.book.Roster()}
 		},
 		Log: slog.New(slog.NewTextHandler(l.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

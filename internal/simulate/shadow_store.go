@@ -105,18 +105,17 @@ func StartShadow(ctx context.Context, db *postgres.DB, of playbook.Candidate, au
 	return newestShadow(ctx, db)
 }
 
-// StopShadow ends the shadow that runs; that none does is a Conflict fault. Its report stays until another one begins.
-func StopShadow(ctx context.Context, db *postgres.DB) error {
-	return db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+// StopShadow ends the shadow that runs; stopped is false when none does. Its report stays until another one begins.
+func StopShadow(ctx context.Context, db *postgres.DB) (stopped bool, err error) {
+	err = db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		s, err := openShadow(tx.Clauses(clause.Locking{Strength: "UPDATE"}))
-		if err != nil {
+		if err != nil || s == nil {
 			return err
 		}
-		if s == nil {
-			return fault.New(fault.Conflict, "No shadow is running.")
-		}
+		stopped = true
 		return s.end(ctx, tx, "")
 	})
+	return stopped && err == nil, err
 }
 
 // ReportShadow tells what the newest shadow has found, whether it still runs or not. That there was none is a NotFound fault.
@@ -176,6 +175,10 @@ func (s *Shadow) end(ctx context.Context, tx *gorm.DB, problem string) error {
 		return fmt.Errorf("stop a shadow: %w", err)
 	}
 	return s.note(ctx, tx, audit.ShadowEnded)
+}
+
+func (s *Shadow) giveUp(ctx context.Context, db *postgres.DB, problem string) error {
+	return db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return s.end(ctx, tx, problem) })
 }
 
 func (s *Shadow) note(ctx context.Context, tx *gorm.DB, action audit.Action) error {

@@ -59,8 +59,8 @@ func TestShadow_TellsOfLiveLeadsWhatItWouldHaveDoneOtherwiseAndNothingElse(t *te
 	if !fault.Is(err, fault.Conflict) {
 		t.Errorf("a second shadow: %v", err)
 	}
-	if err := simulate.StopShadow(t.Context(), l.db); err != nil {
-		t.Fatal(err)
+	if stopped, err := simulate.StopShadow(t.Context(), l.db); err != nil || !stopped {
+		t.Fatal(stopped, err)
 	}
 	if _, err := simulate.StartShadow(t.Context(), l.db, l.candidate(other), "mia"); err != nil {
 		t.Fatal(err)
@@ -80,8 +80,8 @@ func TestShadow_TellsOfLiveLeadsWhatItWouldHaveDoneOtherwiseAndNothingElse(t *te
 	if len(r.Leads) != 50 || by[""] != 20 || len(by) != 11 {
 		t.Errorf("%d leads, offered to %v", len(r.Leads), by)
 	}
-	if err := simulate.StopShadow(t.Context(), l.db); err != nil {
-		t.Fatal(err)
+	if stopped, err := simulate.StopShadow(t.Context(), l.db); err != nil || !stopped {
+		t.Fatal(stopped, err)
 	}
 	s.send(5, "DE")
 	if after := l.report(); after.EndedAt == nil || after.Sums.Leads != 60 {
