@@ -78,6 +78,7 @@ func commands() []command {
 	all = append(all, routingCommands()...)
 	all = append(all, versionCommands()...)
 	all = append(all, shadowCommands()...)
+	all = append(all, canaryCommands()...)
 	return all
 }
 

@@ -189,6 +189,7 @@ type parts struct {
 	drift    *drift.Service
 	shadow   *simulate.Follower
 	canary   *playbook.CanaryGuard
+	backtest *simulate.Backtests
 	jobs     *jobs.Client
 	hub      *live.Hub
 	spam     *spam.Guard
@@ -275,6 +276,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		OnClaimed: p.writer.Submit,
 	})
 	p.playbook.WhenPeopleChange(p.dispatch.PresenceChanged)
+	p.backtest = simulate.NewBacktests(db, node.ID(), log)
 	p.canary = playbook.NewCanaryGuard(db, log, 0)
 	p.shadow = simulate.NewFollower(simulate.FollowerOptions{DB: db, Roster: p.playbook.Roster, Log: log, Metrics: metrics})
 	p.spool, err = spool.Open(spool.Options{
@@ -308,7 +310,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		Accounts: accounts, Behind: p.intake.Delay, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Holds: p.holds, Spam: p.spam, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
-			Drift: p.drift, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Drift: p.drift, Backtests: p.backtest, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 			Audit:    handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
@@ -322,7 +324,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run, p.canary.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run, p.canary.Run, p.backtest.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {
