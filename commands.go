@@ -78,6 +78,8 @@ func commands() []command {
 	all = append(all, eraseCommands()...)
 	all = append(all, routingCommands()...)
 	all = append(all, versionCommands()...)
+	all = append(all, shadowCommands()...)
+	all = append(all, canaryCommands()...)
 	return all
 }
 

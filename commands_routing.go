@@ -264,18 +264,20 @@ func backtest(ctx context.Context, c *call) error {
 		if c.flags["json"] != "" {
 			return json.NewEncoder(c.stdout).Encode(sum)
 		}
-		printBacktest(c.stdout, sum)
+		printComparison(c.stdout, sum)
 		return nil
 	})
 }
 
-func printBacktest(w io.Writer, b simulate.Backtest) {
+func printComparison(w io.Writer, b simulate.Comparison) {
 	fmt.Fprintf(w, "%s compared, %d left out (erased, or from before inputs were stored).\n", count(b.Leads, "lead"), b.Left)
 	for _, line := range []struct {
 		n    int
 		what string
 	}{
 		{b.Moved, "would have moved to another pool or person"},
+		{b.Rule, "would have been decided by another rule"},
+		{b.Rep, "would have been offered to somebody else first"},
 		{b.Slower, "would have been slower: offered further down the ladder"},
 		{b.Faster, "would have been faster"},
 		{b.Unrouted, "would have been unrouted: nobody to offer them to at once"},

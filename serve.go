@@ -41,6 +41,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/privacy"
 	"leadline/internal/rep"
+	"leadline/internal/simulate"
 	"leadline/internal/spam"
 	"leadline/internal/spool"
 	"leadline/internal/telemetry"
@@ -186,6 +187,9 @@ type parts struct {
 	writer   *crm.Writer
 	notify   *notify.Service
 	drift    *drift.Service
+	shadow   *simulate.Follower
+	canary   *playbook.CanaryGuard
+	backtest *simulate.Backtests
 	jobs     *jobs.Client
 	hub      *live.Hub
 	spam     *spam.Guard
@@ -210,15 +214,15 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	}
 	p.hub = live.New(live.Options{
 		DB: db, Log: log, Now: c.now, Seen: reps.Seen,
-		Pools: func(email string) []string { return p.playbook.Current().Table.PoolsOf(email) },
+		Pools: func(email string) []string { return p.playbook.Current().PoolsOf(email) },
 		Goals: func(pool string) time.Duration {
-			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+			if found := p.playbook.Current().Pool(pool); found != nil {
 				return found.FirstTouch
 			}
 			return 0
 		},
 		Due: func(pool string, accepted time.Time, goal time.Duration, who *rep.Rep) time.Time {
-			if found := p.playbook.Current().Table.Pool(pool); found != nil {
+			if found := p.playbook.Current().Pool(pool); found != nil {
 				return found.Due(accepted, goal, who)
 			}
 			return accepted.Add(goal)
@@ -266,12 +270,15 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		DB: db, Node: node.ID(), Outbox: outboxStore, Now: c.now, Log: log, Metrics: metrics,
 		Snapshot: func() dispatch.Snapshot {
 			current := p.playbook.Current()
-			return dispatch.Snapshot{Table: current.Table, Hash: current.Hash, Targets: current.Targets(), Roster: p.playbook.Roster()}
+			return dispatch.Snapshot{Table: current.Table, Hash: current.Hash, Canary: current.Canary, Targets: current.Targets(), Roster: p.playbook.Roster()}
 		},
 		OnCommit:  committed,
 		OnClaimed: p.writer.Submit,
 	})
 	p.playbook.WhenPeopleChange(p.dispatch.PresenceChanged)
+	p.backtest = simulate.NewBacktests(db, node.ID(), log)
+	p.canary = playbook.NewCanaryGuard(db, log, 0)
+	p.shadow = simulate.NewFollower(simulate.FollowerOptions{DB: db, Roster: p.playbook.Roster, Log: log, Metrics: metrics})
 	p.spool, err = spool.Open(spool.Options{
 		Dir: filepath.Join(c.cfg.DataDir, "spool"), Node: node.ID(), Now: c.now, Log: log, Seal: ring.Envelope, Open: ring.OpenEnvelope,
 	})
@@ -303,7 +310,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 		Accounts: accounts, Behind: p.intake.Delay, Connections: c.cfg.Connections, PerAddress: c.cfg.PerAddress, Challenge: f.tls.challenges(c.cfg.Addr),
 		Handlers: handlers.Deps{
 			DB: db, Intake: p.intake, Dispatch: p.dispatch, Leads: leads, Holds: p.holds, Spam: p.spam, Reps: reps, Playbook: p.playbook, Accounts: accounts, Hub: p.hub,
-			Drift: p.drift, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
+			Drift: p.drift, Backtests: p.backtest, Metrics: metrics, PublicURL: c.cfg.PublicURL.String(), Now: c.now, Log: log,
 			Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope),
 			Audit:    handlers.AuditDeps{Store: audit.NewStore(db.Gorm, c.now), Anchoring: p.anchors.State, Verify: c.verifyNewest(db)},
 		},
@@ -317,7 +324,7 @@ func (p *parts) run(ctx context.Context, listener net.Listener, ready func()) er
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	group, inner := errgroup.WithContext(inner)
-	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run} {
+	for _, part := range []func(context.Context) error{p.node.Run, p.ring.Run, p.eraser.Run, p.playbook.Run, p.hub.Run, p.writer.Run, p.notify.Run, p.dispatch.Run, p.drift.Run, p.spam.Run, p.holds.Run, p.shadow.Run, p.canary.Run, p.backtest.Run} {
 		group.Go(func() error { return part(inner) })
 	}
 	if err := p.jobs.Start(inner); err != nil {

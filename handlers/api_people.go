@@ -154,7 +154,7 @@ const mostCredits = 200
 
 // turnsKey finds where the turns of the pool in the address are kept.
 func (h *People) turnsKey(c *fiber.Ctx) (string, error) {
-	p := h.playbook.Current().Table.Pool(c.Params("slug"))
+	p := h.playbook.Current().Pool(c.Params("slug"))
 	if p == nil {
 		return "", fault.New(fault.NotFound, "There is no such pool.")
 	}

@@ -23,11 +23,13 @@ type Routing struct {
 	reps   *rep.Store
 	book   *playbook.Live
 	tables simulate.Tables
+
+	backtests *simulate.Backtests
 }
 
 // NewRouting makes the handlers.
 func NewRouting(d Deps) *Routing {
-	return &Routing{db: d.DB, leads: d.Leads, reps: d.Reps, book: d.Playbook, tables: simulate.Published(d.DB)}
+	return &Routing{db: d.DB, leads: d.Leads, reps: d.Reps, book: d.Playbook, tables: simulate.Published(d.DB), backtests: d.Backtests}
 }
 
 // Why is GET /v1/leads/{id}/why?rep=E-MAIL: for each decision about the lead what was found about the rep, and the least that would have

@@ -32,9 +32,14 @@ var (
 // didActions are the groups of actions that can be chosen.
 var (
 	didActions = map[string][]audit.Action{
-		"reveals":   {audit.ContactRevealed, audit.PayloadRead},
-		"publishes": {audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded},
-		"people":    {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadReleased},
+		"reveals": {audit.ContactRevealed, audit.PayloadRead},
+		"publishes": {
+			audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded,
+			audit.ShadowBegan, audit.ShadowEnded, audit.CanaryBegan, audit.CanaryEnded,
+		},
+		"people": {
+			audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadReleased,
+		},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
 		},
@@ -81,6 +86,7 @@ var deeds = map[audit.Action]string{
 	audit.PersonErased: "erased a person", audit.ErasureRepeated: "erased a person again after a restore", audit.DemoRemoved: "removed the demo data",
 	audit.DriftResolved: "marked as resolved", audit.DraftAdded: "began", audit.DraftChanged: "changed", audit.DraftApproved: "approved",
 	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
+	audit.ShadowBegan: "began", audit.ShadowEnded: "ended", audit.CanaryBegan: "began a canary of", audit.CanaryEnded: "ended the canary of",
 	audit.RepActivated: "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
 	audit.LeadRerouted: "gave to others", audit.LeadReleased: "took from its holder", audit.CreditAdjusted: "adjusted the turns of",
 }

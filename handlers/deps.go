@@ -14,6 +14,7 @@ import (
 	"leadline/internal/playbook"
 	"leadline/internal/postgres"
 	"leadline/internal/rep"
+	"leadline/internal/simulate"
 	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 )
@@ -31,6 +32,7 @@ type Deps struct {
 	Playbook  *playbook.Live
 	Accounts  *account.Store
 	Hub       *live.Hub
+	Backtests *simulate.Backtests
 	Drift     *drift.Service // nil: nothing is noted
 	Audit     AuditDeps
 	Metrics   *telemetry.Metrics

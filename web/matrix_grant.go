@@ -11,8 +11,8 @@ import (
 	"leadline/internal/account"
 	"leadline/internal/audit"
 	"leadline/internal/lead"
+	"leadline/internal/playbook"
 	"leadline/internal/rep"
-	"leadline/internal/routing"
 )
 
 // grant leaves for the handler what the line allows this sender, after the guard has let the request in, and who acts as far as the
@@ -58,17 +58,17 @@ func (s *server) scopeOf(ctx context.Context, r reach, who account.Who) (lead.Sc
 	if err != nil {
 		return lead.Scope{}, err
 	}
-	return teamScope(*who.RepID, people, s.Handlers.Playbook.Current().Table), nil
+	return teamScope(*who.RepID, people, s.Handlers.Playbook.Current()), nil
 }
 
 // teamScope is what a rep shares with the team: who is in it comes from the table of reps, their pools from the live configuration.
 // A rep without a team shares with nobody.
-func teamScope(me uuid.UUID, people []rep.Rep, table *routing.Table) lead.Scope {
+func teamScope(me uuid.UUID, people []rep.Rep, live *playbook.Snapshot) lead.Scope {
 	scope := lead.Scope{Rep: me}
 	for _, r := range people {
 		if r.ID == me {
 			scope.Team = r.Team
-			scope.Pools = slices.Clone(table.PoolsOf(r.Email))
+			scope.Pools = slices.Clone(live.PoolsOf(r.Email))
 		}
 	}
 	if scope.Team == "" {
@@ -76,7 +76,7 @@ func teamScope(me uuid.UUID, people []rep.Rep, table *routing.Table) lead.Scope 
 	}
 	for _, r := range people {
 		if r.Team == scope.Team && r.Active {
-			scope.Pools = append(scope.Pools, table.PoolsOf(r.Email)...)
+			scope.Pools = append(scope.Pools, live.PoolsOf(r.Email)...)
 		}
 	}
 	slices.Sort(scope.Pools)

@@ -325,7 +325,8 @@ func (p *prober) judgeToken(one probe, is func(...int) bool) (want string, ok bo
 		return "404", is(http.StatusNotFound)
 	}
 	if one.object == "" {
-		return "an answer", is(http.StatusOK) || malformed
+		nothingThere := is(http.StatusConflict) && strings.HasSuffix(one.pattern, "/canary/promote")
+		return "an answer", is(http.StatusOK) || malformed || nothingThere
 	}
 	if !strings.Contains(one.pattern, "/leads/") { // not a lead's id
 		return "404", is(http.StatusNotFound) || malformed && one.method != http.MethodGet

@@ -29,6 +29,7 @@ import (
 	"leadline/internal/postgres"
 	"leadline/internal/postgres/pgtest"
 	"leadline/internal/rep"
+	"leadline/internal/simulate"
 	"leadline/internal/spam"
 	"leadline/internal/telemetry"
 	"leadline/web"
@@ -91,7 +92,7 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 	router := dispatch.New(dispatch.Options{
 		DB: db, Node: 1, Now: time.Now, Log: log, Outbox: outbox.NewStore(func(context.Context, pgx.Tx, []outbox.Ref) error { return nil }),
 		Snapshot: func() dispatch.Snapshot {
-			return dispatch.Snapshot{Table: live.Current().Table, Hash: live.Current().Hash, Targets: live.Current().Targets(), Roster: live.Roster()}
+			return dispatch.Snapshot{Table: live.Current().Table, Hash: live.Current().Hash, Canary: live.Current().Canary, Targets: live.Current().Targets(), Roster: live.Roster()}
 		},
 	})
 	master, err := keyring.ReadMaster(t.Context(), make([]byte, 32), appconfig.KeySource{}, appconfig.KeySource{})
@@ -122,7 +123,8 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 		Handlers: handlers.Deps{
 			Spam: guard, Holds: hold.NewStore(hold.Options{DB: db.Gorm, Node: 1, Log: log, Metrics: metrics, Released: router.Wake}),
 			DB: db, Intake: service, Dispatch: router, Leads: s.leads, Payloads: lead.NewPayloadStore(db.Gorm, ring.OpenEnvelope), Reps: rep.NewStore(db.Gorm), Playbook: live, Accounts: s.accounts,
-			Metrics: metrics, PublicURL: public.String(), Now: time.Now, Log: log,
+			Backtests: simulate.NewBacktests(db, 1, log),
+			Metrics:   metrics, PublicURL: public.String(), Now: time.Now, Log: log,
 		},
 	}
 	for _, f := range change {
@@ -133,8 +135,9 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	done := make(chan error, 2)
+	done := make(chan error, 3)
 	go func() { done <- service.Run(ctx) }()
+	go func() { done <- s.deps.Handlers.Backtests.Run(ctx) }()
 	go func() { done <- server.Serve(listener) }()
 	jar := http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	jar.Transport = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}
@@ -147,7 +150,7 @@ func setupWith(t testing.TB, config string, build func(web.Deps) (*web.Server, e
 			t.Error(err)
 		}
 		stop()
-		for range 2 {
+		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}

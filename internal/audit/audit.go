@@ -43,6 +43,10 @@ const (
 	DraftScheduled   Action = "draft.scheduled"     // to go live by itself
 	DraftFailed      Action = "draft.failed"        // it could not, at its time
 	DraftDiscarded   Action = "draft.discarded"     //
+	CanaryBegan      Action = "canary.began"        // object: version that its decisions name; detail: {state, hash, base, share, figures}
+	CanaryEnded      Action = "canary.ended"        // likewise; note: why
+	ShadowBegan      Action = "shadow.began"        // object: shadow; detail: {hash, version, draft}
+	ShadowEnded      Action = "shadow.ended"        // likewise
 	RepsChanged      Action = "reps.changed"        // detail: {count}
 	RepActivated     Action = "rep.activated"       // object: rep
 	RepDeactivated   Action = "rep.deactivated"     // object: rep; open leads they had not touched go to others

@@ -58,6 +58,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete points", `DELETE FROM lead_points WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete later decisions", `DELETE FROM decision_step WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete what a shadow found", `DELETE FROM shadow_lead WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete contacts", `DELETE FROM contact WHERE lead_id IN (SELECT id FROM demo_lead)`},

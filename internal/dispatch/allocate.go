@@ -23,7 +23,7 @@ func (w *world) allocate(batch []*task) (err error) {
 	for _, t := range batch {
 		w.giveBack(t)
 		var out routing.Outcome
-		out, t.record = routing.PlaceAndRecord(w.table, w.hash, &w.World, t.asCase())
+		out, t.record = routing.PlaceAndRecord(t.under.table, t.under.hash, &w.World, t.asCase())
 		t.decision, t.passed = out.Decision, w.passes(t, &out)
 		switch {
 		case out.Overflowed:
@@ -34,7 +34,7 @@ func (w *world) allocate(batch []*task) (err error) {
 		t.alarm = out.Alarm
 		t.to = placed(out.Place)
 		if t.to != nil && t.to.rung == routing.RungTurn {
-			w.rows[w.table.Pool(t.to.pool).TurnsKey()].dirty = true
+			w.rows[t.under.table.Pool(t.to.pool).TurnsKey()].dirty = true
 		}
 	}
 	return nil
@@ -47,7 +47,7 @@ func (w *world) giveBack(t *task) {
 	if t.released != nil {
 		turn, entry = t.takenBy(t.released.RepID), *t.released
 	}
-	pool := w.table.Pool(turn.Pool)
+	pool := t.under.table.Pool(turn.Pool)
 	if pool == nil || turn.Rung != routing.RungTurn || t.released == nil && !t.declined.ReturnsTurn() {
 		return
 	}
@@ -84,7 +84,7 @@ func (t *task) heldFor() string {
 // asCase is the lead as routing sees it. Its decision is taken by then.
 func (t *task) asCase() routing.Case {
 	c := routing.Case{
-		Facts: t.facts, Decided: &t.decision, Routed: t.decided, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
+		Facts: t.facts, Decided: &t.decision, Routed: t.decided && !t.overruled, New: t.stage == lead.StageNew, Waits: t.stage == lead.StageWaiting,
 		Withdrawn: t.takenBack(), Pool: t.pool, Past: t.history, Attempt: t.attempt, Company: t.company,
 		Known: t.known, Held: t.heldFor(),
 	}

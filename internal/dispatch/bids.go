@@ -18,7 +18,7 @@ const settleLimit = 5 * time.Second
 
 // windowed gives the pool in whose window a claim falls; nil: the first claim wins.
 func (s *Service) windowed(c *claim) *routing.Pool {
-	p := s.Snapshot().Table.Pool(c.pool)
+	p := s.Snapshot().rulesFor(c.lead, c.accepted).table.Pool(c.pool)
 	if p == nil || p.Offer.Window <= 0 || c.stage != lead.StageOffered || c.offeredTo != nil {
 		return nil
 	}
@@ -94,13 +94,13 @@ func outbid(email, name string) error {
 // award gives a lead to the one of those who bid in time whose turn it is. Name is the winner's e-mail address and name.
 func (s *Service) award(ctx context.Context, tx pgx.Tx, c *claim, leadID uuid.UUID, at *time.Time) (won ClaimRequest, name [2]string, e effects, err error) {
 	snap := s.Snapshot()
-	pool := snap.Table.Pool(c.pool)
+	pool := snap.rulesFor(leadID, c.accepted).table.Pool(c.pool)
 	bids, err := bidsFor(ctx, tx, leadID, c.attempt, pool.Offer.Window)
 	if err != nil {
 		return won, name, e, err
 	}
-	w, v := &world{table: snap.Table, roster: snap.Roster}, newInvolved()
-	v.pools[pool.Slug] = pool
+	w, v := &world{roster: snap.Roster}, newInvolved()
+	v.pools[pool] = true
 	for _, m := range pool.Members {
 		v.person(m.Rep, uncounted)
 	}

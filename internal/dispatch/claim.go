@@ -79,6 +79,8 @@ func (s *Service) Claim(ctx context.Context, r ClaimRequest) (Won, error) {
 
 // claim is a lead as its claimant finds it, locked.
 type claim struct {
+	lead      uuid.UUID
+	accepted  time.Time
 	stage     lead.Stage
 	pool      string
 	attempt   int
@@ -105,12 +107,12 @@ type claim struct {
 
 // readClaim locks the lead, and only then reads the rest: what stood in the way of the lock has changed it.
 func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
-	c := &claim{}
+	c := &claim{lead: r.LeadID}
 	var claimedAt *time.Time
 	var since *float64
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT stage, pool, attempt, rep_id FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID).QueryRow(func(row pgx.Row) error {
-		return missing(row.Scan(&c.stage, &c.pool, &c.attempt, &c.holder), "There is no such lead.")
+	batch.Queue(`SELECT stage, pool, attempt, rep_id, accepted_at FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&c.stage, &c.pool, &c.attempt, &c.holder, &c.accepted), "There is no such lead.")
 	})
 	batch.Queue(`SELECT claimed_at, extract(epoch FROM clock_timestamp() - claimed_at)::double precision, coalesce(r.email, ''), coalesce(r.name, '')
 		FROM lead l LEFT JOIN rep r ON r.id = l.rep_id WHERE l.id = $1`, r.LeadID).QueryRow(func(row pgx.Row) error {
@@ -183,7 +185,7 @@ func (s *Service) judge(c *claim, r ClaimRequest) error {
 		}
 		return nil
 	}
-	if !slices.Contains(s.Snapshot().Table.PoolsOf(c.who.Email), c.pool) {
+	if !slices.Contains(s.Snapshot().rulesFor(c.lead, c.accepted).table.PoolsOf(c.who.Email), c.pool) {
 		return conflict(CodeNotEligible, "This lead is in a pool that you are not in.")
 	}
 	if tag := c.lacks(); tag != "" {

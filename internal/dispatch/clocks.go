@@ -81,7 +81,7 @@ func (r *clockRows) first(now time.Time) (nearest time.Duration) {
 func (w *world) startClocks(send *pgx.Batch, batch []*task, e *effects) {
 	rows := &clockRows{}
 	for _, t := range batch {
-		if t.to == nil || t.first == nil {
+		if t.to == nil || t.first == nil || t.held() || t.joins() {
 			continue
 		}
 		switch {
@@ -107,7 +107,7 @@ WHERE lead_id = $1 AND kind IN ('system', 'accept') AND stopped_at IS NULL`
 // startHeld queues what becomes of the clocks of a lead that a rep takes.
 func (s *Service) startHeld(send *pgx.Batch, c *claim, leadID uuid.UUID, e *effects) {
 	send.Queue(stopNobodysSQL, leadID)
-	p := s.Snapshot().Table.Pool(c.pool)
+	p := s.Snapshot().rulesFor(c.lead, c.accepted).table.Pool(c.pool)
 	if p == nil {
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/lead"
-	"leadline/internal/routing"
 )
 
 // companySQL finds who has an open lead of which company, among the members of pools that want to know. A month back is enough to call
@@ -20,14 +19,14 @@ WHERE r.email = ANY($1) AND l.email_domain = ANY($2) AND l.domain_class = 'busin
 
 // readCompanies queues the look for reps who have open leads of the companies in a batch. Most batches ask nothing: only pools that keep
 // companies with their rep want it, and free mail is no company.
-func readCompanies(send *pgx.Batch, table *routing.Table, batch []*task) {
+func readCompanies(send *pgx.Batch, batch []*task) {
 	of := map[string][]*task{}
 	members := map[string]bool{}
 	for _, t := range batch {
 		if t.facts.EmailDomain == "" || t.facts.DomainClass != lead.DomainBusiness {
 			continue
 		}
-		for _, p := range table.Chain(t.first) {
+		for _, p := range t.under.table.Chain(t.first) {
 			if !p.Sticky {
 				continue
 			}

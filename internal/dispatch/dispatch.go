@@ -28,6 +28,7 @@ import (
 type Snapshot struct {
 	Table   *routing.Table
 	Hash    string          // of the version's content; stored with each decision
+	Canary  *routing.Canary // decides in place of Table for some leads; nil: there is none
 	Targets []outbox.Target // what every new lead must reach
 	Roster  *rep.Roster     // who works when; nil: by hours alone
 }

@@ -29,7 +29,7 @@ const drainSQL = `SELECT ` + taskColumns + ` FROM lead l
 WHERE l.stage = 'waiting' AND ($2::uuid[] IS NULL OR l.id = ANY($2)) AND NOT l.id = ANY($8::uuid[])
   AND (l.pool = ANY($5::text[])
     OR cardinality($6::text[]) > 0 AND l.pool = ANY($4::text[]) AND EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND d.trace->>'rep' = ANY($6))
-    OR $7 AND l.pool <> ALL($4))
+    OR $7 AND (l.pool <> ALL($4) OR EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND ` + overruledSQL + `)))
 ORDER BY l.intent = 'high' DESC, l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 
 // drain says which waiting leads are worth a look.
@@ -37,7 +37,7 @@ type drain struct {
 	known  []string // the pools of this configuration
 	ready  []string // pools in which somebody can be offered a lead
 	people []string // e-mail addresses of persons named by rules, and owners of leads, who can take leads now
-	strays bool     // also leads whose pool no configuration knew
+	strays bool     // also leads whose pool no configuration knew, or that a canary put where they are which was taken back
 	// Hours, absences and days begin and end with whole minutes: waiting leads are looked at when one begins, not at the next tick.
 	nextMinute time.Duration // 0: none wait
 }
@@ -45,7 +45,7 @@ type drain struct {
 func (d *drain) empty() bool { return len(d.ready) == 0 && len(d.people) == 0 && !d.strays }
 
 // survey looks, without any lock, for waiting leads that could be placed now; with strays, also for those in no known pool.
-func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, named []string, strays bool) (*drain, error) {
+func (s *Service) survey(ctx context.Context, tx pgx.Tx, snap Snapshot, named []string, strays bool) (*drain, error) {
 	rows, err := tx.Query(ctx, waitingPoolsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("list pools with waiting leads: %w", err)
@@ -58,7 +58,7 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 	if len(waiting) == 0 {
 		return d, nil
 	}
-	if table.AsksWho() {
+	if slices.ContainsFunc(snap.tables(), (*routing.Table).AsksWho) {
 		rows, err := tx.Query(ctx, ownersSQL)
 		if err != nil {
 			return nil, fmt.Errorf("list owners of waiting leads: %w", err)
@@ -69,15 +69,23 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 		}
 		named = slices.Concat(named, owners)
 	}
+	if strays {
+		const ended = `SELECT EXISTS (SELECT FROM canary WHERE state NOT IN ('running', 'promoted') AND ended_at > clock_timestamp() - interval '7 days')`
+		if err := tx.QueryRow(ctx, ended).Scan(&d.strays); err != nil {
+			return nil, fmt.Errorf("look for canaries that were taken back: %w", err)
+		}
+	}
 	v := newInvolved()
 	for _, slug := range waiting {
-		v.add(table, table.Pool(slug))
-		d.strays = d.strays || strays && table.Pool(slug) == nil
+		for _, table := range snap.tables() {
+			v.add(table, table.Pool(slug))
+		}
+		d.strays = d.strays || strays && snap.pool(slug) == nil
 	}
 	for _, email := range named {
 		v.person(email, uncounted)
 	}
-	w := &world{table: table, roster: s.Snapshot().Roster}
+	w := &world{roster: snap.Roster}
 	look := &pgx.Batch{}
 	w.readReps(look, v)
 	if err := tx.SendBatch(ctx, look).Close(); err != nil {
@@ -85,7 +93,7 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 	}
 	w.seat()
 	for _, slug := range waiting {
-		if p := table.Pool(slug); p != nil && routing.Ready(table, &w.World, p) {
+		if slices.ContainsFunc(snap.tables(), func(t *routing.Table) bool { p := t.Pool(slug); return p != nil && routing.Ready(t, &w.World, p) }) {
 			d.ready = append(d.ready, slug)
 		}
 	}
@@ -94,23 +102,27 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, table *routing.Table, n
 			d.people = append(d.people, email)
 		}
 	}
-	for _, p := range table.Pools() {
-		d.known = append(d.known, p.Slug)
+	for _, table := range snap.tables() {
+		for _, p := range table.Pools() {
+			d.known = append(d.known, p.Slug)
+		}
 	}
 	d.nextMinute = w.Now.Truncate(time.Minute).Add(time.Minute).Sub(w.Now)
 	return d, nil
 }
 
 // namedIn lists the persons that rules name, each once. Rules are many and change seldom: the list is kept.
-func (d *dispatcher) namedIn(table *routing.Table) []string {
-	if d.namedUnder != table.Version() {
+func (d *dispatcher) namedIn(snap Snapshot) []string {
+	if d.namedUnder != snap.inForce() {
 		named := map[string]bool{}
-		for _, r := range table.Rules() {
-			if r.Then.Rep != "" {
-				named[r.Then.Rep] = true
+		for _, table := range snap.tables() {
+			for _, r := range table.Rules() {
+				if r.Then.Rep != "" {
+					named[r.Then.Rep] = true
+				}
 			}
 		}
-		d.named, d.namedUnder = slices.Sorted(maps.Keys(named)), table.Version()
+		d.named, d.namedUnder = slices.Sorted(maps.Keys(named)), snap.inForce()
 	}
 	return d.named
 }

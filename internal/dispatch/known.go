@@ -61,10 +61,10 @@ type standing struct {
 const standingSQL = `SELECT id, pool, rep_id, attempt FROM lead WHERE id = ANY($1) AND stage IN ` + openStages + ` AND erased_at IS NULL ORDER BY id FOR SHARE SKIP LOCKED`
 
 // lockStanding queues what keeps the open leads of the persons in a batch as they are until the batch is committed.
-func lockStanding(send *pgx.Batch, table *routing.Table, batch []*task) {
+func lockStanding(send *pgx.Batch, batch []*task) {
 	about := map[uuid.UUID][]*task{}
 	for _, t := range batch {
-		if t.known == nil || !table.AttachesRepeats() {
+		if t.known == nil || !t.under.table.AttachesRepeats() {
 			continue
 		}
 		if i := slices.IndexFunc(t.known.Person, func(e routing.Earlier) bool { return e.Open }); i >= 0 {

@@ -211,7 +211,7 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 	if erased || !offered && !waits && (holder == nil || !t.inHands()) {
 		return e, nil, stopClosed(ctx, tx, c.lead)
 	}
-	if p := snap.Table.Pool(late.pool); p != nil {
+	if p := snap.pool(late.pool); p != nil {
 		late.act = p.SLA.Act
 	}
 	t.late = late

@@ -21,7 +21,7 @@ func Look(ctx context.Context, db *postgres.DB, table *routing.Table, roster *re
 	for _, email := range named {
 		v.person(email, uncounted)
 	}
-	w := &world{table: table, roster: roster, rows: map[string]*poolRow{}}
+	w := &world{roster: roster, rows: map[string]*poolRow{}}
 	err := postgres.InTx(ctx, db.Console, func(tx pgx.Tx) error {
 		look := &pgx.Batch{}
 		w.readPools(look, poolsSQL, v)

@@ -57,32 +57,6 @@ func (d *desk) line(id uuid.UUID, stage routing.Stage) string {
 		WHERE lead_id = $1 AND s->>'stage' = $2`, id, string(stage))
 }
 
-// replays makes every stored decision again.
-func (d *desk) replays() {
-	d.t.Helper()
-	rows, err := d.db.Jobs.Query(d.t.Context(), `SELECT trace::text FROM decision UNION ALL SELECT record::text FROM decision_step`)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var stored string
-		if err := rows.Scan(&stored); err != nil {
-			d.t.Fatal(err)
-		}
-		r, err := routing.ReadRecord([]byte(stored))
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		if diff := r.Replay(d.snapshot.Load().Table, false); len(diff) > 0 {
-			d.t.Errorf("made again, it differs: %v\n%s", diff, stored)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
 func TestOwner_GetsTheLeadBeforeAnyRule(t *testing.T) {
 	t.Parallel()
 	d := setup(t, "mia", "max", "noa", "kim")

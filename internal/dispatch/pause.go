@@ -206,7 +206,7 @@ func scanRunning(row pgx.CollectableRow) (r running, err error) {
 // hours either: such a clock runs all the time.
 func (s *Service) setClocks(send *pgx.Batch, l *pausable, e *effects, change func(*routing.Pool, routing.Clock, *rep.Rep) routing.Clock) {
 	for _, r := range l.clocks {
-		p := s.Snapshot().Table.Pool(r.pool)
+		p := s.Snapshot().pool(r.pool)
 		if p == nil {
 			p = &routing.Pool{Calendar: routing.NoCalendar}
 		}

@@ -7,8 +7,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"leadline/internal/routing"
 )
 
 // session is what dispatch asks of the database: a connection that has begun a transaction, or a transaction.
@@ -28,23 +26,23 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 	if err := loadHistory(ctx, db, batch); err != nil {
 		return nil, nil, err
 	}
-	if err := decide(snap.Table, batch); err != nil {
+	if err := decide(snap, batch); err != nil {
 		return nil, nil, err
 	}
-	w := &world{table: snap.Table, hash: snap.Hash, roster: snap.Roster}
+	w := &world{roster: snap.Roster}
 	v := newInvolved()
 	for _, t := range batch {
-		v.add(snap.Table, t.first)
-		for _, email := range snap.Table.Asks(t.decision, t.asCase()) {
+		v.add(t.under.table, t.first)
+		for _, email := range t.under.table.Asks(t.decision, t.asCase()) {
 			v.person(email, uncounted)
 		}
 	}
 	look := &pgx.Batch{}
-	lockStanding(look, snap.Table, batch)
+	lockStanding(look, batch)
 	endOffers(look, batch)
 	w.lockPools(look, v)
 	countMisses(look, batch)
-	readCompanies(look, snap.Table, batch)
+	readCompanies(look, batch)
 	w.readReps(look, v)
 	if err := db.SendBatch(ctx, look).Close(); err != nil {
 		return nil, nil, err
@@ -60,7 +58,7 @@ func (s *Service) place(ctx context.Context, db session, snap Snapshot, batch []
 }
 
 // decide routes tasks that were never routed before, and finds the pool that each belongs to.
-func decide(table *routing.Table, batch []*task) (err error) {
+func decide(snap Snapshot, batch []*task) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = &poisonError{fmt.Errorf("decide: %v", r)}
@@ -68,10 +66,11 @@ func decide(table *routing.Table, batch []*task) (err error) {
 	}()
 	for _, t := range batch {
 		t.beside.complete(&t.facts)
-		if !t.decided {
-			t.decision = table.Decide(t.facts, t.facts.AcceptedAt)
+		t.under = snap.rulesFor(t.id, t.facts.AcceptedAt)
+		if !t.decided || t.overruled {
+			t.decision = t.under.table.Decide(t.facts, t.facts.AcceptedAt)
 		}
-		t.first = table.Home(t.decision, t.facts)
+		t.first = t.under.table.Home(t.decision, t.facts)
 		if last, ok := t.last(); ok && t.endState != "" {
 			t.ended = last
 		}

@@ -14,14 +14,16 @@ import (
 	"leadline/internal/simulate"
 )
 
-// replays makes every stored decision again under one table.
-func (d *desk) replays(table *routing.Table) {
+// replays makes every stored decision again under the rules in force.
+func (d *desk) replays() simulate.Replayed {
 	d.t.Helper()
-	sum, err := simulate.Replay(d.t.Context(), d.db, func(context.Context, int64) (*routing.Table, string, error) { return table, "", nil }, time.Hour, 0,
+	table := d.snapshot.Load().Table
+	sum, err := simulate.Replay(d.t.Context(), d.db, func(context.Context, int64, string) (*routing.Table, string, error) { return table, "", nil }, time.Hour, 0,
 		func(f simulate.Finding) { d.t.Errorf("lead %s comes out otherwise: %+v", f.Lead, f.Differences) })
 	if err != nil || sum.Decisions == 0 {
 		d.t.Errorf("replayed %+v: %v", sum, err)
 	}
+	return sum
 }
 
 // verdict is what a lead's first decision says of somebody: code, where the limit stands, and what it is.
@@ -74,7 +76,7 @@ func TestQuota_OfAPoolHoldsUnderABurstAndTheRestGoesOn(t *testing.T) {
 	if n := in(); n != 8 || ask[string](d, `SELECT pool FROM lead WHERE id = $1`, again) != "first" {
 		t.Errorf("%d leads in the pool once one of them is of another day", n)
 	}
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }
 
 func TestQuota_OfAGroupCountsAllItsPoolsAndOpensLeadsToNobody(t *testing.T) {
@@ -105,7 +107,7 @@ func TestQuota_OfAGroupCountsAllItsPoolsAndOpensLeadsToNobody(t *testing.T) {
 	d.exec(`UPDATE lead SET stage = 'closed' WHERE id = $1`, opened)
 	p.PresenceChanged()
 	d.reaches(full, "turn:first:mia open")
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }
 
 // Each lead of the big rule counts three, and no limit on points is passed by one that comes on top.
@@ -139,7 +141,7 @@ func TestPoints_CountForMembersAndPoolsFromTheFirstOfferOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.reaches(third, "turn:first:ben open") // mia's week has 4, so she still cannot; the pool has 4 open
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }
 
 func TestNeeds_OfARuleAreAskedOnEveryStepAndOfClaims(t *testing.T) {
@@ -179,7 +181,7 @@ func TestNeeds_OfARuleAreAskedOnEveryStepAndOfClaims(t *testing.T) {
 		t.Errorf("%d alarms for a lead that nobody can take", n)
 	}
 	d.exec(`DELETE FROM alarm`)
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }
 
 // The days on which clocks change have 23 or 25 hours; a day and a week begin when the wall says so, and claims before do not count.
@@ -287,5 +289,5 @@ func TestQuota_NobodyIsEverOverAnyLimit(t *testing.T) {
 	if !slices.Contains(seen, "group_cap_per_week_points") {
 		t.Errorf("no decision names the limit of the group; there are %v", seen)
 	}
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }

@@ -107,7 +107,7 @@ func (d *desk) lose(p *process) {
 	}
 	random := rand.New(rand.NewPCG(2, 2))
 	d.eventually("a lead whose time is over", func() bool {
-		d.exec(everybodyBack)
+		d.everybodyBack()
 		p.PresenceChanged()
 		d.answer(p, random, 10)
 		d.later(routing.ClockAttempt, 61*time.Minute, ask[[]uuid.UUID](d, `SELECT coalesce(array_agg(lead_id), '{}') FROM lead_clock WHERE kind = 'first_attempt'`)...)
@@ -169,7 +169,7 @@ func TestRecord_EveryStoredDecisionComesOutTheSameAgain(t *testing.T) {
 	replay := func(tables map[int64]*routing.Table, hash func(int64) string) (simulate.Replayed, []simulate.Finding) {
 		t.Helper()
 		var found []simulate.Finding
-		sum, err := simulate.Replay(t.Context(), d.db, func(_ context.Context, version int64) (*routing.Table, string, error) {
+		sum, err := simulate.Replay(t.Context(), d.db, func(_ context.Context, version int64, _ string) (*routing.Table, string, error) {
 			return tables[version], hash(version), nil
 		},
 			time.Hour, 0, func(f simulate.Finding) { found = append(found, f) })

@@ -36,7 +36,7 @@ func (d *dispatcher) reroute(ctx context.Context, snap Snapshot) error {
 			d.s.Log.ErrorContext(ctx, "a lead of somebody who was deactivated cannot be dispatched", "lead_id", id, "error", err)
 			d.s.Metrics.InvariantViolation("undispatchable_lead")
 			if len(d.parked) < maxParked {
-				d.parked, d.parkedUnder = append(d.parked, id), snap.Table.Version()
+				d.parked, d.parkedUnder = append(d.parked, id), snap.inForce()
 			}
 		default:
 			return err

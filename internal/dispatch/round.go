@@ -25,12 +25,12 @@ type dispatcher struct {
 	s           *Service
 	conn        *pgx.Conn
 	parked      []uuid.UUID // cannot be dispatched under this version of the configuration
-	parkedUnder int64
-	tried       int64 // the version under which leads without a pool were looked at; -1: none
+	parkedUnder inForce
+	tried       inForce // under which leads without a pool were looked at
 	triedAt     time.Time
 	nextMinute  time.Duration // until waiting leads are looked at for the clock's sake; 0: none wait
-	named       []string      // e-mail addresses of persons that rules name, in version namedUnder
-	namedUnder  int64
+	named       []string      // e-mail addresses of persons that rules name, under namedUnder
+	namedUnder  inForce
 }
 
 // round dispatches one batch of a source and tells how many leads it took and how many of these moved.
@@ -143,7 +143,7 @@ func (d *dispatcher) park(ctx context.Context, snap Snapshot, t *task, cause err
 	d.s.Log.ErrorContext(ctx, "a lead cannot be dispatched; it waits for a person", "lead_id", t.id, "error", cause)
 	d.s.Metrics.InvariantViolation("undispatchable_lead")
 	if len(d.parked) < maxParked {
-		d.parked, d.parkedUnder = append(d.parked, t.id), snap.Table.Version()
+		d.parked, d.parkedUnder = append(d.parked, t.id), snap.inForce()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundLimit)
 	defer cancel()

@@ -68,7 +68,7 @@ func (s *Service) dispatchOnce(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, sessionSettings); err != nil {
 		return fmt.Errorf("prepare the dispatch connection: %w", err)
 	}
-	d := &dispatcher{s: s, conn: conn, tried: -1, parked: []uuid.UUID{}}
+	d := &dispatcher{s: s, conn: conn, tried: inForce{version: -1}, parked: []uuid.UUID{}}
 	return d.run(ctx)
 }
 
@@ -139,7 +139,7 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 	if snap.Table.Version() == 0 {
 		return nil // nothing was offered yet, or this process does not know the configuration yet: others do
 	}
-	if snap.Table.Version() != d.parkedUnder {
+	if snap.inForce() != d.parkedUnder {
 		d.parked = d.parked[:0]
 	}
 	for _, from := range []source{d.s.dueOffers, d.s.unseenOffers, d.s.lostOffers} {
@@ -169,10 +169,10 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) error {
 	var found *drain
 	d.nextMinute = 0
-	strays := snap.Table.Version() != d.tried || d.s.Now().Sub(d.triedAt) > straysEvery
+	strays := snap.inForce() != d.tried || d.s.Now().Sub(d.triedAt) > straysEvery
 	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		var err error
-		found, err = d.s.survey(ctx, tx, snap.Table, d.namedIn(snap.Table), strays)
+		found, err = d.s.survey(ctx, tx, snap, d.namedIn(snap), strays)
 		return err
 	})
 	if err != nil {
@@ -180,7 +180,7 @@ func (d *dispatcher) drain(ctx context.Context, alarm *alarm, snap Snapshot) err
 	}
 	d.nextMinute = found.nextMinute
 	if strays {
-		d.tried, d.triedAt = snap.Table.Version(), d.s.Now()
+		d.tried, d.triedAt = snap.inForce(), d.s.Now()
 	}
 	if found.empty() {
 		return nil

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -43,8 +44,9 @@ func (s *Service) newLeads(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
 		t.known, err = readKnown(known)
 		return t, err
 	}
-	table := s.Snapshot().Table
-	take(send, found, "new leads", scan, newSQL, s.Node, only, batchSize, table.AsksWho(), table.AsksCompany())
+	tables := s.Snapshot().tables()
+	who, company := slices.ContainsFunc(tables, (*routing.Table).AsksWho), slices.ContainsFunc(tables, (*routing.Table).AsksCompany)
+	take(send, found, "new leads", scan, newSQL, s.Node, only, batchSize, who, company)
 }
 
 // The offer's attempt is compared with the lead's: a lead that moved on while we looked is re-read under its lock, its offer

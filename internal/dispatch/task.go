@@ -57,10 +57,12 @@ type task struct {
 	known    *routing.Known  // what else we have of who sent it; nil: nothing, or nobody asks
 
 	// From loadHistory, for leads that had a decision before.
-	decided bool
-	history []routing.Past // oldest first
+	decided   bool
+	overruled bool           // by a canary that was taken back: it is decided again
+	history   []routing.Past // oldest first
 
 	decision routing.Decision
+	under    rules           // what places it
 	first    *routing.Pool   // where it belongs; nil: no configured pool
 	record   *routing.Record // what is stored of where it goes, and why
 	company  []string        // e-mail addresses of reps who have open leads of the same company
@@ -109,9 +111,13 @@ func scanTask(row pgx.CollectableRow, more ...any) (*task, error) {
 	return t, err
 }
 
+// overruledSQL tells of a decision d that a canary made which was taken back.
+const overruledSQL = `EXISTS (SELECT FROM canary c WHERE c.number = d.version AND c.hash = d.trace->>'under_hash' AND c.state NOT IN ('running', 'promoted'))`
+
 const historySQL = `
 SELECT d.lead_id, d.version, d.rule, coalesce(d.trace->>'band', ''), d.pool, coalesce(d.trace->>'rep', ''),
-    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), o.attempt, o.rung, o.pool, o.rep_id, o.state
+    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), ` + "` + overruledSQL + `" + `,
+    o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
 LEFT JOIN offer o ON o.lead_id = t.id
@@ -138,16 +144,17 @@ func loadHistory(ctx context.Context, db session, batch []*task) error {
 	var (
 		id      uuid.UUID
 		d       routing.Decision
+		again   bool
 		attempt *int
 		step    *routing.Rung
 		pool    *string
 		repID   *uuid.UUID
 		state   *string
 	)
-	into := []any{&id, &d.Version, &d.Rule, &d.Band, &d.Pool, &d.Rep, &d.Points, &d.Needs, &attempt, &step, &pool, &repID, &state}
+	into := []any{&id, &d.Version, &d.Rule, &d.Band, &d.Pool, &d.Rep, &d.Points, &d.Needs, &again, &attempt, &step, &pool, &repID, &state}
 	_, err = pgx.ForEachRow(rows, into, func() error {
 		t := byID[id]
-		t.decided, t.decision = true, d
+		t.decided, t.overruled, t.decision = true, again, d
 		t.decision.Needs = slices.Clone(d.Needs) // the next row is read into the same place
 		if attempt != nil {
 			p := routing.Past{Attempt: *attempt, Rung: *step, Pool: *pool, State: *state}

@@ -14,7 +14,7 @@ import (
 func (s *Service) settleTurn(ctx context.Context, tx pgx.Tx, h held, r OutcomeRequest) error {
 	due := dueFor(r)
 	return credit.Settle(ctx, tx, r.LeadID, *h.holder, due, func(pool string) (key string, amount float64) {
-		p := s.Snapshot().Table.Pool(pool)
+		p := s.Snapshot().pool(pool)
 		if p == nil || p.Strategy != routing.Weighted {
 			return "", 0
 		}

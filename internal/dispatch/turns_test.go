@@ -201,5 +201,5 @@ func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing
 		t.Errorf("%d of 2 are in the record", n)
 	}
 	d.sound()
-	d.replays(d.snapshot.Load().Table)
+	d.replays()
 }

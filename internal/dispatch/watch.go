@@ -33,12 +33,13 @@ const (
 	AlarmOwnerInactive = "owner_inactive" // claimed and not contacted by somebody who has left
 	AlarmNoReview      = "no_review"      // held, but not in the queue of what is to be reviewed
 	AlarmLate          = "sla_missed"     // a clock of the lead is over by half as much again, or has nobody to act for it
+	AlarmCanary        = "canary"         // a configuration on trial was taken back; not about one lead
 	AlarmConservation  = "conservation"   // leads that were accepted are in none of the places where one can be
 )
 
 // AlarmKinds lists every kind.
 var AlarmKinds = []string{
-	AlarmUnrouted, AlarmUndispatched, AlarmNoOffer, AlarmNoQueue, AlarmNoOwner, AlarmOwnerInactive, AlarmNoReview, AlarmLate, AlarmConservation,
+	AlarmUnrouted, AlarmUndispatched, AlarmNoOffer, AlarmNoQueue, AlarmNoOwner, AlarmOwnerInactive, AlarmNoReview, AlarmLate, AlarmCanary, AlarmConservation,
 }
 
 // brokenSQL lists leads that break the promise: every accepted lead has, at every moment, an owner, a live offer, or a place in a queue that
@@ -102,11 +103,17 @@ func (s *Service) Unowned(ctx context.Context) (int, error) {
 // poolsWatched are the pools of the live configuration, and those with a limit of time, in seconds.
 func (s *Service) poolsWatched() (known, slugs []string, limits []float64) {
 	slugs, limits = []string{}, []float64{}
-	for _, p := range s.Snapshot().Table.Pools() {
-		known = append(known, p.Slug)
-		if p.Offer.Total > 0 {
-			slugs, limits = append(slugs, p.Slug), append(limits, p.Offer.Total.Seconds())
+	of := map[string]float64{} // a pool of the canary's too: the longer time counts
+	for _, table := range s.Snapshot().tables() {
+		for _, p := range table.Pools() {
+			known = append(known, p.Slug)
+			if p.Offer.Total > 0 {
+				of[p.Slug] = max(of[p.Slug], p.Offer.Total.Seconds())
+			}
 		}
+	}
+	for slug, limit := range of {
+		slugs, limits = append(slugs, slug), append(limits, limit)
 	}
 	return known, slugs, limits
 }

@@ -18,8 +18,6 @@ import (
 // world is what one transaction knows of pools and reps. Allocations change it as they are made.
 type world struct {
 	routing.World
-	table  *routing.Table
-	hash   string // of the content of the table's version
 	roster *rep.Roster
 	rows   map[string]*poolRow // by TurnsKey
 	counts *counts
@@ -41,24 +39,24 @@ type poolRow struct {
 
 // involved adds what could matter for leads of a pool: the pools they overflow to and everybody in them.
 type involved struct {
-	pools   map[string]*routing.Pool
+	pools   map[*routing.Pool]bool
 	counted map[string]wanted // by e-mail address
 	quotas  map[string]quota  // by key of routing.World.Pools
 }
 
 func newInvolved() *involved {
-	return &involved{pools: map[string]*routing.Pool{}, counted: map[string]wanted{}, quotas: map[string]quota{}}
+	return &involved{pools: map[*routing.Pool]bool{}, counted: map[string]wanted{}, quotas: map[string]quota{}}
 }
 
 func (v *involved) add(table *routing.Table, first *routing.Pool) {
-	if first == nil || v.pools[first.Slug] != nil {
+	if first == nil || v.pools[first] {
 		return
 	}
 	for _, p := range table.Chain(first) {
-		if v.pools[p.Slug] != nil {
+		if v.pools[p] {
 			continue
 		}
-		v.pools[p.Slug] = p
+		v.pools[p] = true
 		for _, m := range p.Members {
 			w := wanted{m.Counted(), m.ByPoints()}
 			if p.Strategy == routing.LeastLoaded {
@@ -97,14 +95,16 @@ func (v *involved) quota(table *routing.Table, p *routing.Pool) {
 				}
 			}
 		}
-		v.quotas[key] = q
+		if had, ok := v.quotas[key]; !ok || q.Counted() > had.Counted() { // the live rules and a canary's may differ
+			v.quotas[key] = q
+		}
 	}
 }
 
 // turns lists the rows of the pools in which turns may be allocated, in the order in which they are locked.
 func (v *involved) turns() []string {
 	keys := map[string]bool{}
-	for _, p := range v.pools {
+	for p := range v.pools {
 		if p.TakesTurns() || p.Offer.Window > 0 || len(p.Quotas()) > 0 { // who counts towards a limit must not be counted past by others
 			keys[p.TurnsKey()] = true
 		}

@@ -82,6 +82,7 @@ var steps = []step{
 	{"bids", `DELETE FROM bid WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"clocks", `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = 'erased' WHERE lead_id = ANY($1) AND stopped_at IS NULL AND $2::uuid[] IS NOT NULL`},
 	{"pauses", `UPDATE lead_pause SET note = '' WHERE lead_id = ANY($1) AND note <> '' AND $2::uuid[] IS NOT NULL`},
+	{"findings of a shadow", `DELETE FROM shadow_lead WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"alarms", `UPDATE alarm SET closed_at = clock_timestamp() WHERE lead_id = ANY($1) AND closed_at IS NULL AND $2::uuid[] IS NOT NULL`},
 	// Nothing more is sent. Raising the token makes the answer of a write that is under way count for nothing, and jobs find nothing to do.
 	// A chat card that is out is written once more, so that it no longer says what it said.

@@ -13,17 +13,13 @@ import (
 	"leadline/internal/routing"
 )
 
-// Tables gives routing tables of published versions, compiled anew from what was published. An error means that this binary can no
+// Tables gives routing tables of versions that decided about leads, compiled anew from what was stored. An error means that this binary can no
 // longer read the version.
 func Tables(db *postgres.DB) func(ctx context.Context, version int64) (*routing.Table, error) {
 	return func(ctx context.Context, version int64) (*routing.Table, error) {
-		var body string
-		if err := db.Jobs.QueryRow(ctx, `SELECT body FROM config_version WHERE number = $1`, version).Scan(&body); err != nil {
-			return nil, fmt.Errorf("read version %d: %w", version, err)
-		}
-		cfg, problems := playbook.Parse(fmt.Sprintf("version %d", version), []byte(body))
-		if playbook.Failed(problems) {
-			return nil, fmt.Errorf("version %d can no longer be read: %s", version, problems[0])
+		cfg, _, err := playbook.Stored(ctx, db, version)
+		if err != nil {
+			return nil, err
 		}
 		table, _ := cfg.Table(version)
 		if table == nil {

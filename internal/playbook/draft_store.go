@@ -164,12 +164,10 @@ func changeDraft(ctx context.Context, db *postgres.DB, id uuid.UUID, revision in
 		if d, err = draftIn(tx.Clauses(clause.Locking{Strength: "UPDATE"}), tx, id); err != nil {
 			return err
 		}
-		switch {
-		case d.State == DraftPublished:
-			return fault.New(fault.Conflict, "This draft has become version %d.", *d.Published)
-		case d.State == DraftDiscarded:
-			return fault.New(fault.Conflict, "This draft was discarded.")
-		case revision != 0 && revision != d.Revision:
+		if err := d.open(); err != nil {
+			return err
+		}
+		if revision != 0 && revision != d.Revision {
 			return &fault.Error{
 				Kind: fault.Conflict, Code: "moved_on", Extra: map[string]any{"revision": d.Revision},
 				Message: fmt.Sprintf("Somebody changed this draft: it is at revision %d, not %d. Look at it again.", d.Revision, revision),

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/fault"
@@ -30,6 +31,7 @@ type Snapshot struct {
 	Demo        bool                  // published by the demo
 	Forms       map[string]*lead.Form // by slug
 	Table       *routing.Table        // never nil
+	Canary      *routing.Canary       // decides in its place for some leads; mostly nil
 	Connections []outbox.Connection   // with credentials resolved
 	Clients     []machine.Client      // with keys resolved
 	Teams       []Team
@@ -56,10 +58,11 @@ type Live struct {
 	roster        atomic.Pointer[rep.Roster]
 	peopleChanged func() // may be nil
 
-	refreshing sync.Mutex
-	people     string // what the roster was built from
-	refused    int64  // the number of a version that this binary cannot read
-	stored     string // the state of the stored secrets that connections and clients were resolved with
+	refreshing    sync.Mutex
+	people        string    // what the roster was built from
+	refused       int64     // the number of a version that this binary cannot read
+	refusedCanary uuid.UUID // one that this binary cannot read
+	stored        string    // the state of the stored secrets that connections and clients were resolved with
 }
 
 // pollEvery bounds how long a missed notification can hide a new version.
@@ -92,6 +95,9 @@ func (l *Live) Refresh(ctx context.Context) error {
 	l.refreshing.Lock()
 	defer l.refreshing.Unlock()
 	if err := l.refreshVersion(ctx); err != nil {
+		return err
+	}
+	if err := l.refreshCanary(ctx); err != nil {
 		return err
 	}
 	return l.refreshRoster(ctx)

@@ -53,6 +53,8 @@ type PublishOptions struct {
 	Expected   int64  // the version that must be live; another one is a Conflict fault. 0: whichever is
 	RollbackOf int64  // the version of which this is the content; 0: it is new
 	ApprovedBy string // who else looked at it, where the live version asks for that
+
+	number int64 // that was kept for it; 0: the next
 }
 
 // Publish makes a configuration live: in one transaction it adds and updates reps and, if anything else differs from what is live,
@@ -99,6 +101,11 @@ func publishIn(ctx context.Context, tx *gorm.DB, cfg *Config, o PublishOptions) 
 	}
 	if err := record(ctx, tx, cfg, version, changed, updated, o); err != nil {
 		return 0, false, err
+	}
+	if changed {
+		if err := supersedeCanary(ctx, tx); err != nil {
+			return 0, false, err
+		}
 	}
 	// Heard by others only once this has committed.
 	if err := tx.Exec("SELECT pg_notify(?, 'config')", channel).Error; err != nil {
@@ -187,8 +194,14 @@ func publish(tx *gorm.DB, cfg *Config, problems []Problem, o PublishOptions) (ve
 	if err != nil {
 		return 0, false, err
 	}
+	number := o.number
+	if number == 0 {
+		if number, err = nextNumber(tx, live.Number); err != nil {
+			return 0, false, err
+		}
+	}
 	row := versionRow{
-		Number: live.Number + 1, Hash: hash(body), Body: string(body), Author: o.Author, Note: o.Note, Demo: o.Demo, Report: &report, ApprovedBy: o.ApprovedBy,
+		Number: number, Hash: hash(body), Body: string(body), Author: o.Author, Note: o.Note, Demo: o.Demo, Report: &report, ApprovedBy: o.ApprovedBy,
 	}
 	if o.RollbackOf > 0 {
 		row.RollbackOf = &o.RollbackOf

@@ -22,11 +22,33 @@ func (c *Config) Compile(version int64) (*routing.Table, []Problem) {
 	return table, check.problems
 }
 
-// Stored reads a published version: what it says, and the hash of its content. A number that was never published is a NotFound fault;
-// a version that this binary can no longer read is an Invalid one.
+// Stored reads a version that decided about leads, whether it was published or a canary: what it says, and the hash of its content. A number
+// that nothing ever had is a NotFound fault; a version that this binary can no longer read is an Invalid one.
 func Stored(ctx context.Context, db *postgres.DB, version int64) (cfg *Config, hash string, err error) {
+	return StoredAs(ctx, db, version, "")
+}
+
+// What was published comes before canaries, and the content that was asked for before another of the same number: while a release ran that
+// knows no canaries, it may have given a number again that was kept for one.
+const storedSQL = `
+SELECT v.body, v.hash FROM (
+    SELECT number, body, hash, 0 AS place FROM config_version
+    UNION ALL SELECT number, body, hash, 1 FROM canary) v
+WHERE v.number = $1 ORDER BY v.hash = $2 DESC, v.place LIMIT 1`
+
+// StoredAs is Stored for a version of which the hash is known; where several had the number, the one of that hash.
+func StoredAs(ctx context.Context, db *postgres.DB, version int64, wanted string) (cfg *Config, hash string, err error) {
+	return readVersion(ctx, db, version, storedSQL, version, wanted)
+}
+
+// published is Stored for versions that were live for all leads: a canary that was taken back is none.
+func published(ctx context.Context, db *postgres.DB, version int64) (cfg *Config, hash string, err error) {
+	return readVersion(ctx, db, version, `SELECT body, hash FROM config_version WHERE number = $1`, version)
+}
+
+func readVersion(ctx context.Context, db *postgres.DB, version int64, sql string, args ...any) (cfg *Config, hash string, err error) {
 	var body string
-	err = db.Jobs.QueryRow(ctx, `SELECT body, hash FROM config_version WHERE number = $1`, version).Scan(&body, &hash)
+	err = db.Jobs.QueryRow(ctx, sql, args...).Scan(&body, &hash)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, "", fault.New(fault.NotFound, "There is no version %d.", version)
 	}

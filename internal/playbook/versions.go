@@ -105,7 +105,7 @@ func Rollback(ctx context.Context, db *postgres.DB, to, expected int64, author, 
 	if strings.TrimSpace(note) == "" {
 		return 0, fault.New(fault.Invalid, "Say why: a roll-back needs a note.")
 	}
-	cfg, _, err := Stored(ctx, db, to)
+	cfg, _, err := published(ctx, db, to)
 	if err != nil {
 		return 0, err
 	}

@@ -65,8 +65,8 @@ func ReadRecord(stored []byte) (*Record, error) {
 	return r, nil
 }
 
-// again is the case as it was put to Place.
-func (r *Record) again() Case {
+// Again is the case as it was put to Place, so that it can be put to it again. Only a Record that has a Case.
+func (r *Record) Again() Case {
 	c := *r.Case
 	c.Facts, c.Decided = r.Facts, nil
 	if c.Routed {

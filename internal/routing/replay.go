@@ -26,11 +26,11 @@ func (r *Record) Replay(t *Table, erased bool) []Difference {
 	}
 	if erased {
 		if !r.Reduced && !r.Case.Routed {
-			d.target(r.Decision, Place(t, r.World.Clone(), r.again()).Decision)
+			d.target(r.Decision, Place(t, r.World.Clone(), r.Again()).Decision)
 		}
 		return d
 	}
-	now := Place(t, r.World.Clone(), r.again())
+	now := Place(t, r.World.Clone(), r.Again())
 	d.target(r.Decision, now.Decision)
 	if len(d) == 0 {
 		d.compare("decision", r.Decision, now.Decision)

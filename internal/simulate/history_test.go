@@ -63,7 +63,7 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 	if _, _, err := playbook.Apply(ctx, db, cfg, "test", "", false); err != nil {
 		t.Fatal(err)
 	}
-	table, hash, err := simulate.Published(db)(ctx, 1)
+	table, hash, err := simulate.Published(db)(ctx, 1, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 		n = 100_000
 	}
 	db, about := history(t, n)
-	compare := func(from, to string) simulate.Backtest {
+	compare := func(from, to string) simulate.Comparison {
 		t.Helper()
 		text := strings.Replace(sales(), from, to, 1)
 		if from != to && text == sales() {

@@ -75,7 +75,7 @@ func again(ctx context.Context, tables Tables, s stored) (*routing.Record, []rou
 	if s.erased && r.Reduced {
 		return r, nil, nil // the version could not be compiled when the person was erased; only harmless facts were kept
 	}
-	table, hash, err := tables(ctx, r.Under)
+	table, hash, err := tables(ctx, r.Under, r.UnderHash)
 	var gone *fault.Error
 	switch {
 	case errors.As(err, &gone):
@@ -100,4 +100,13 @@ func Compiled(cfg *playbook.Config, version int64) (*routing.Table, error) {
 		}
 	}
 	return nil, fault.New(fault.Invalid, "The rules cannot be used.")
+}
+
+// parsedBody reads the text of a configuration as it was stored.
+func parsedBody(body string) (*playbook.Config, error) {
+	cfg, problems := playbook.Parse("stored configuration", []byte(body))
+	if cfg == nil {
+		return nil, playbook.Refusal(problems)
+	}
+	return cfg, nil
 }

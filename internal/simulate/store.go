@@ -181,3 +181,33 @@ func ofLead(ctx context.Context, db *postgres.DB, id uuid.UUID) ([]stored, error
 	}
 	return all, nil
 }
+
+// routedSQL finds the first decisions among the next events. Events are numbered in the order of their commits, without gaps: none is missed.
+const routedSQL = `
+SELECT e.seq, d.lead_id, d.at, d.trace::text::bytea, coalesce(l.erased_at IS NOT NULL, true)
+FROM (SELECT seq, kind, lead_id FROM event WHERE seq > $1 ORDER BY seq LIMIT $2) e
+LEFT JOIN decision d ON e.kind = 'routed' AND d.lead_id = e.lead_id LEFT JOIN lead l ON l.id = d.lead_id
+ORDER BY e.seq`
+
+// routedSince reads the first decisions among the events after a number, at most so many, and the number of the last of these.
+func routedSince(ctx context.Context, db *postgres.DB, after int64, most int) (all []stored, last int64, err error) {
+	rows, err := db.Jobs.Query(ctx, routedSQL, after, most)
+	if err != nil {
+		return nil, after, fmt.Errorf("read decisions behind the live ones: %w", err)
+	}
+	last = after
+	var id *uuid.UUID
+	var at *time.Time
+	s := stored{first: true}
+	_, err = pgx.ForEachRow(rows, []any{&last, &id, &at, &s.record, &s.erased}, func() error {
+		if id != nil {
+			s.lead, s.at = *id, *at
+			all = append(all, s)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, after, fmt.Errorf("read decisions behind the live ones: %w", err)
+	}
+	return all, last, nil
+}

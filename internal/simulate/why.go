@@ -36,7 +36,7 @@ func Why(ctx context.Context, db *postgres.DB, tables Tables, lead uuid.UUID, wh
 		if err != nil {
 			return nil, err
 		}
-		table, hash, err := tables(ctx, r.Under)
+		table, hash, err := tables(ctx, r.Under, r.UnderHash)
 		if err != nil {
 			return nil, err
 		}

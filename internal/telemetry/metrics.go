@@ -39,6 +39,7 @@ type Metrics struct {
 	violations      *prometheus.CounterVec
 	alarms          *prometheus.GaugeVec
 	conserved       *prometheus.GaugeVec
+	shadow          *prometheus.CounterVec
 	csp             *prometheus.CounterVec
 	drift           *prometheus.CounterVec
 	spam            *prometheus.CounterVec
@@ -97,6 +98,9 @@ func NewMetrics() *Metrics {
 		conserved: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "leadline_leads_conserved", Help: "Where the leads of the last hour are: accepted is the sum of the others, and lost is 0.",
 		}, []string{"state"}),
+		shadow: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadline_shadow_leads_total", Help: "Leads that the shadow looked at (leads), and those that it would have treated otherwise, by how.",
+		}, []string{"change"}),
 		csp: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadline_csp_violations_total", Help: "What browsers blocked on our pages, by directive of the content security policy.",
 		}, []string{"directive"}),
@@ -116,7 +120,8 @@ func NewMetrics() *Metrics {
 		}, []string{"form", "verdict"}),
 	}
 	m.registry.MustRegister(m.intakeTotal, m.intakeSeconds, m.signature, m.commitBatch, m.submitToConsole, m.submitToCRM, m.firstTouch, m.humanDelay,
-		m.clockSteps, m.notify, m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.alarms, m.conserved, m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
+		m.clockSteps, m.notify, m.delivery, m.queueDepth, m.oldestPending, m.breaker, m.consoles, m.violations, m.alarms, m.conserved, m.shadow,
+		m.csp, m.drift, m.spam, m.spool, m.shed, m.clickToAck,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -277,6 +282,13 @@ func (m *Metrics) NoAlarms() {
 	if m != nil {
 		m.alarms.Reset()
 		m.conserved.Reset()
+	}
+}
+
+// Shadow counts a lead that the shadow looked at, or one way in which it would have treated it otherwise. change is a constant of the code.
+func (m *Metrics) Shadow(change string) {
+	if m != nil {
+		m.shadow.WithLabelValues(change).Inc()
 	}
 }
 
