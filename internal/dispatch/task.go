@@ -116,7 +116,7 @@ const overruledSQL = `EXISTS (SELECT FROM canary c WHERE c.number = d.version AN
 
 const historySQL = `
 SELECT d.lead_id, d.version, d.rule, coalesce(d.trace->>'band', ''), d.pool, coalesce(d.trace->>'rep', ''),
-    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), ` + "` + overruledSQL + `" + `,
+    coalesce((d.trace->>'points')::integer, 0), ARRAY(SELECT jsonb_array_elements_text(d.trace->'needs')), ` + overruledSQL + `,
     o.attempt, o.rung, o.pool, o.rep_id, o.state
 FROM unnest($1::uuid[]) AS t(id)
 JOIN decision d ON d.lead_id = t.id
