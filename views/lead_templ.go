@@ -159,7 +159,7 @@ func LeadPart(l Lead) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if l.Card.FinishedAt.IsZero() {
+		if l.Card.FinishedAt.IsZero() || l.Card.Clock != "" {
 			templ_7745c5c3_Err = goalClock(l.Card).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
