@@ -366,3 +366,30 @@ func TestClocks_NoneRunsThatThePoolDoesNotHave(t *testing.T) {
 		t.Errorf("%d clocks run", n)
 	}
 }
+
+func TestClocks_WhatTheReleaseBeforeDidCountsThoughItStoppedNone(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	d.configure(1, timed("first", "mia", "ben"))
+	p := d.join()
+	d.start(p)
+	ids := d.held(p, 3, "ben")
+	spoke, tried, back := ids[0], ids[1], ids[2]
+	d.outcome(p, spoke, "mia", "connected")
+	d.outcome(p, spoke, "mia", "no_answer")
+	d.outcome(p, tried, "mia", "no_answer")
+	p.stop()
+	<-p.ended
+	d.exec(`UPDATE lead_clock SET stopped_at = NULL, stopped_by = ''`)
+	d.exec(`UPDATE lead SET stage = 'waiting', rep_id = NULL WHERE id = $1`, back)
+	d.exec(`UPDATE lead_clock SET since = since - interval '1 day', warn_at = now(), target_at = now(), escalate_at = now() WHERE NOT (lead_id = $1 AND kind = 'contact')`, tried)
+	d.run()
+	d.eventually("clocks to stop", func() bool {
+		return ask[int](d, `SELECT count(*) FROM lead_clock WHERE stopped_by IN ('claimed', 'attempt', 'contact', 'taken_back')`) == 7
+	})
+	for _, id := range []uuid.UUID{spoke, tried} {
+		if holder := ask[uuid.UUID](d, `SELECT rep_id FROM lead WHERE id = $1`, id); holder != d.reps["mia"] {
+			t.Errorf("lead %s was taken from who had called", id)
+		}
+	}
+}
