@@ -1,8 +1,10 @@
 package handlers_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A card counts down to what its rep has to do next: the clock that runs out first.
@@ -45,10 +47,33 @@ func TestConsole_CardsShowTheClockThatRuns(t *testing.T) {
 	move(`since = now() - interval '1 hour', target_at = now() - interval '1 minute', acted_at = now(), escalated_at = now()`)
 	clock("mine-card", "past ")
 
+	// The rep lets it stand, until a time by the rep's own clock, and run again.
+	ben := o.rep("ben@example.com")
+	if a := ben.post("/leads/"+id+"/pause", "reason=on_hold&note=mine", false); a.status != http.StatusNotFound {
+		t.Errorf("somebody else's lead: %d", a.status)
+	}
+	if a := mia.post("/leads/"+id+"/pause", "reason=asked_for_time&until=soon", false); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("no time: %d", a.status)
+	}
+	berlin, _ := time.LoadLocation("Europe/Berlin")
+	until := time.Now().In(berlin).AddDate(0, 0, 2).Truncate(time.Minute)
+	if a := mia.post("/leads/"+id+"/pause", "reason=asked_for_time&until="+until.Format("2006-01-02T15:04"), false); a.status != http.StatusSeeOther {
+		t.Errorf("pause: %d %s", a.status, a.body)
+	}
+	if n := o.count(`SELECT count(*) FROM lead_pause WHERE until = $1 AND by = 'console'`, until); n != 1 {
+		t.Errorf("%d pauses until %v", n, until)
+	}
+	waitFor(t, func() (answer, bool) { a := mia.get("/leads/" + id); return a, a.find(t, "resume").Length() == 1 })
+	mia.post("/leads/"+id+"/resume", "", false)
+	waitFor(t, func() (answer, bool) { a := mia.get("/leads/" + id); return a, a.find(t, "pause-button").Length() == 1 })
+
 	mia.post("/leads/"+id+"/outcome", "disposition=no_answer", false)
 	clock("mine-card", "to speak")
 	mia.post("/leads/"+id+"/outcome", "disposition=connected", false)
-	waitFor(t, func() (answer, bool) { a := mia.get("/live"); return a, a.find(t, "mine-card").Find(".clock").Length() == 0 })
+	waitFor(t, func() (answer, bool) {
+		a := mia.get("/live")
+		return a, a.find(t, "mine-card").Find(".clock").Length() == 0
+	})
 	if timeline := mia.get("/leads/"+id).find(t, "timeline").Text(); !strings.Contains(timeline, "Half of the time is over") {
 		t.Errorf("the timeline does not say that time went by: %s", timeline)
 	}

@@ -263,6 +263,13 @@ var PassReasons = []Reason{
 	{"other", "Other"},
 }
 
+// PauseReasons are why the clock of a lead stands.
+var PauseReasons = []Reason{
+	{"asked_for_time", "They asked for a time"},
+	{"quiet_hours", "Calling is not allowed now"},
+	{"on_hold", "On hold"},
+}
+
 // DisqualifyReasons are why a lead is none.
 var DisqualifyReasons = []Reason{
 	{"not_a_business", "Not a business"},

@@ -33,9 +33,10 @@ const CodeNotPaused = "not_paused"
 const mostPause = 90 * 24 * time.Hour
 
 // PauseRequest asks that the clocks of a lead stand. Until is when they run again by themselves; zero: when somebody resumes them, which only
-// on_hold may leave open. on_hold needs a note.
+// on_hold may leave open. on_hold needs a note. RepID is the holder; the zero RepID stands for somebody else who may act for the holder.
 type PauseRequest struct {
 	LeadID uuid.UUID
+	RepID  uuid.UUID
 	Reason string
 	Until  time.Time
 	Note   string // at most 200 characters are kept; never contact details
@@ -85,13 +86,13 @@ func (r PauseRequest) check() error {
 }
 
 // Pause lets the clocks for people stand; offers of the lead go on as they are. Pausing a lead that is paused already changes why and until
-// when. Faults: Invalid, NotFound, Conflict for a lead that nobody works on.
+// when. Faults: Invalid, NotFound, Forbidden for a rep who does not have it, Conflict for a lead that nobody works on.
 func (s *Service) Pause(ctx context.Context, r PauseRequest) error {
 	if err := r.check(); err != nil {
 		return err
 	}
 	return s.act(ctx, func(tx pgx.Tx) (effects, error) {
-		l, err := readPausable(ctx, tx, r.LeadID)
+		l, err := readPausable(ctx, tx, r.LeadID, r.RepID)
 		if err != nil {
 			return effects{}, err
 		}
@@ -124,10 +125,11 @@ func notThen(message string) error {
 	}
 }
 
-// Resume lets the clocks of a paused lead run again at once. Faults: NotFound, Conflict when it is not paused.
-func (s *Service) Resume(ctx context.Context, leadID uuid.UUID, by string) error {
+// Resume lets the clocks of a paused lead run again at once. repID is as in PauseRequest. Faults: NotFound, Forbidden, Conflict when it is not
+// paused.
+func (s *Service) Resume(ctx context.Context, leadID, repID uuid.UUID, by string) error {
 	return s.act(ctx, func(tx pgx.Tx) (effects, error) {
-		l, err := readPausable(ctx, tx, leadID)
+		l, err := readPausable(ctx, tx, leadID, repID)
 		if err != nil {
 			return effects{}, err
 		}
@@ -161,8 +163,8 @@ type running struct {
 	who   *rep.Rep
 }
 
-// readPausable locks a lead and only then reads the rest.
-func readPausable(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*pausable, error) {
+// readPausable locks a lead and only then reads the rest. repID asks, unless it is zero.
+func readPausable(ctx context.Context, tx pgx.Tx, id, repID uuid.UUID) (*pausable, error) {
 	l := &pausable{id: id}
 	var erased bool
 	batch := &pgx.Batch{}
@@ -177,6 +179,9 @@ func readPausable(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*pausable, erro
 	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the clocks of lead %s: %w", id, err)
+	}
+	if repID != uuid.Nil && (l.holder == nil || *l.holder != repID) {
+		return nil, fault.New(fault.Forbidden, "Only the rep who has this lead can pause it.")
 	}
 	switch l.stage {
 	case lead.StageOffered, lead.StageWaiting, lead.StageClaimed, lead.StageContacted:

@@ -60,13 +60,13 @@ func TestPause_ClocksStandAndGoOnWhereTheyWere(t *testing.T) {
 		t.Errorf("%d pauses are open", n)
 	}
 	// Resumed before that.
-	if err := p.Resume(t.Context(), id, "api"); err != nil {
+	if err := p.Resume(t.Context(), id, uuid.Nil, "api"); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.left(id, routing.ClockAttempt); got != 40 {
 		t.Errorf("%d minutes are left, want 40", got)
 	}
-	if err := p.Resume(t.Context(), id, "api"); !codeIs(err, dispatch.CodeNotPaused) {
+	if err := p.Resume(t.Context(), id, uuid.Nil, "api"); !codeIs(err, dispatch.CodeNotPaused) {
 		t.Errorf("resumed twice: %v", err)
 	}
 	kinds := ask[[]string](d, `SELECT array_agg(kind ORDER BY seq) FROM event WHERE lead_id = $1 AND kind IN ('paused', 'resumed')`, id)
