@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -17,7 +16,7 @@ import (
 
 const (
 	warnMost = 1000 // clocks that warn in one statement
-	lateMost = 50   // leads that are late which one look takes up; the next look is at once
+	lateMost = 50   // clocks that one look takes up
 )
 
 // The steps of a clock, as events and metrics name them.
@@ -64,28 +63,25 @@ func (l *lateStep) mark(ctx context.Context, tx pgx.Tx, id uuid.UUID, from *uuid
 	return nil
 }
 
-// clocks takes every step that is due: warnings all at once, what moves leads one by one.
-func (d *dispatcher) clocks(ctx context.Context, alarm *alarm, snap Snapshot) error {
-	for {
-		n, err := d.warn(ctx)
-		if err != nil {
-			return err
-		}
-		if n < warnMost || ctx.Err() != nil {
-			break
-		}
-	}
+// clocks takes every step that is due: warnings all at once, what moves leads one by one. Where nothing is due it costs one look-up. What
+// is left over is due at the next look, for which the alarm rings at once.
+func (d *dispatcher) clocks(ctx context.Context, snap Snapshot) error {
 	due, err := d.lateClocks(ctx)
 	if err != nil {
 		return err
 	}
+	warned := false
 	for _, c := range due {
-		if err := d.s.takeStep(ctx, snap, c); err != nil {
+		switch {
+		case c.warned:
+			err = d.s.takeStep(ctx, snap, c)
+		case !warned:
+			warned = true
+			err = d.warn(ctx)
+		}
+		if err != nil {
 			return err
 		}
-	}
-	if len(due) == lateMost {
-		alarm.within(time.Millisecond)
 	}
 	return nil
 }
@@ -99,7 +95,7 @@ UPDATE lead_clock c SET warned_at = clock_timestamp() FROM due d WHERE c.lead_id
 RETURNING c.lead_id, c.kind, c.pool, c.rep_id`
 
 // warn notes clocks that have used half of their time.
-func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
+func (d *dispatcher) warn(ctx context.Context) error {
 	type warned struct {
 		id   uuid.UUID
 		kind routing.ClockKind
@@ -107,7 +103,7 @@ func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
 		rep  *uuid.UUID
 	}
 	var all []warned
-	err = d.inTx(ctx, func(tx pgx.Tx) error {
+	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, warnSQL, warnMost)
 		if err != nil {
 			return fmt.Errorf("look for clocks that warn: %w", err)
@@ -128,28 +124,29 @@ func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
 		return events.append(ctx, tx)
 	})
 	if err != nil || len(all) == 0 {
-		return 0, err
+		return err
 	}
 	for _, w := range all {
 		d.s.Metrics.ClockStep(string(w.kind), stepWarn, w.pool)
 	}
 	d.s.announce(effects{events: true})
-	return len(all), nil
+	return nil
 }
 
-// lateClock names a clock that has used up its time.
+// lateClock names a clock of which a step is due.
 type lateClock struct {
-	lead uuid.UUID
-	kind routing.ClockKind
+	lead   uuid.UUID
+	kind   routing.ClockKind
+	warned bool // so that the step is another one than to warn
 }
 
 func (d *dispatcher) lateClocks(ctx context.Context) ([]lateClock, error) {
-	rows, err := d.conn.Query(ctx, `SELECT lead_id, kind FROM lead_clock WHERE next_at <= statement_timestamp() AND warned_at IS NOT NULL ORDER BY next_at LIMIT $1`, lateMost)
+	rows, err := d.conn.Query(ctx, `SELECT lead_id, kind, warned_at IS NOT NULL FROM lead_clock WHERE next_at <= statement_timestamp() ORDER BY next_at LIMIT $1`, lateMost)
 	if err != nil {
 		return nil, fmt.Errorf("look for leads that are late: %w", err)
 	}
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c lateClock, err error) {
-		err = row.Scan(&c.lead, &c.kind)
+		err = row.Scan(&c.lead, &c.kind, &c.warned)
 		return c, err
 	})
 	if err != nil {
