@@ -249,6 +249,34 @@ func TestClocks_AProcessThatIsKilledLosesNoStep(t *testing.T) {
 	}
 }
 
+func TestClocks_ConnectionsThatAreCutLoseAndDoubleNoStep(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	d.configure(1, timed("first", "mia", "ben"))
+	p := d.run()
+	d.run()
+	ids := d.held(p, 60, "ben")
+	d.later(routing.ClockAttempt, 61*time.Minute, ids...)
+	cut := 0
+	d.eventually("every lead to move though connections are cut", func() bool {
+		if cut < 12 { // then they may come to an end
+			cut += ask[int](d, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name IN ('leadline dispatch', 'leadline console') AND state <> 'idle' AND random() < 0.2`)
+		}
+		return ask[int](d, `SELECT count(*) FROM lead_clock WHERE acted_at IS NOT NULL`) == 60
+	})
+	if got := d.steps(routing.ClockAttempt, ids...); got != "warn 60, act 60 (moved 60)" || cut == 0 {
+		t.Errorf("steps are %s after %d cuts", got, cut)
+	}
+	for _, id := range ids {
+		if got := d.path(id); got != "turn:first:mia accepted, turn:first:ben open" {
+			t.Errorf("lead %s: %s", id, got)
+		}
+	}
+	t.Logf("%d connections were cut", cut)
+	d.sound()
+}
+
 func TestClocks_ALeadNobodyTakesGoesOnAndNotBackToTheSameRep(t *testing.T) {
 	t.Parallel()
 	d := setup(t, "mia", "ben", "max")

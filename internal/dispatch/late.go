@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/routing"
 )
@@ -174,7 +175,10 @@ func (s *Service) takeStep(ctx context.Context, snap Snapshot, c lateClock) erro
 	case errors.Is(err, errStays):
 		err = try(false)
 	}
-	if err != nil {
+	switch {
+	case fault.Is(err, fault.Unavailable): // somebody holds what it needs; it is due at the next look, too
+		return nil
+	case err != nil:
 		return err
 	}
 	if taken != nil {
