@@ -107,9 +107,7 @@ func (s *Service) Pause(ctx context.Context, r PauseRequest) error {
 		send.Queue(`UPDATE lead_pause SET resumed_at = least($2, until) WHERE lead_id = $1 AND resumed_at IS NULL`, r.LeadID, l.now)
 		send.Queue(`INSERT INTO lead_pause (lead_id, at, reason, note, until, by) VALUES ($1, $2, $3, $4, $5, $6)`,
 			r.LeadID, l.now, r.Reason, shorten(r.Note), stored(r.Until), r.By)
-		s.setClocks(send, l, &e, func(p *routing.Pool, c routing.Clock, who *rep.Rep) routing.Clock {
-			return p.Pause(c, l.now, r.Until, who)
-		})
+		s.setClocks(send, l, &e, func(c routing.Clock, hours rep.AllOf) routing.Clock { return c.Pause(l.now, r.Until, hours) })
 		data := map[string]any{"reason": r.Reason, "by": r.By}
 		if !r.Until.IsZero() {
 			data["until"] = r.Until.UTC().Format(time.RFC3339)
@@ -139,7 +137,7 @@ func (s *Service) Resume(ctx context.Context, leadID, repID uuid.UUID, by string
 		e := effects{events: true}
 		send := &pgx.Batch{}
 		send.Queue(`UPDATE lead_pause SET resumed_at = $2 WHERE lead_id = $1 AND resumed_at IS NULL`, leadID, l.now)
-		s.setClocks(send, l, &e, func(_ *routing.Pool, c routing.Clock, _ *rep.Rep) routing.Clock { return c.Resume(l.now) })
+		s.setClocks(send, l, &e, func(c routing.Clock, _ rep.AllOf) routing.Clock { return c.Resume(l.now) })
 		return e, l.finish(ctx, tx, send, lead.EventResumed, map[string]any{"by": by})
 	})
 }
@@ -149,6 +147,7 @@ type pausable struct {
 	id     uuid.UUID
 	pool   string
 	stage  lead.Stage
+	zone   string // its own
 	holder *uuid.UUID
 	now    time.Time
 	paused bool
@@ -168,8 +167,8 @@ func readPausable(ctx context.Context, tx pgx.Tx, id, repID uuid.UUID) (*pausabl
 	l := &pausable{id: id}
 	var erased bool
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT stage, pool, rep_id, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`, id).QueryRow(func(row pgx.Row) error {
-		return missing(row.Scan(&l.stage, &l.pool, &l.holder, &erased), "There is no such lead.")
+	batch.Queue(`SELECT stage, pool, rep_id, timezone, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`, id).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&l.stage, &l.pool, &l.holder, &l.zone, &erased), "There is no such lead.")
 	})
 	batch.Queue(`SELECT clock_timestamp(), EXISTS (`+openPauseSQL+`)`, id).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.paused) })
 	batch.Queue(`SELECT c.kind, c.pool, c.target, c.used, c.since, r.hours, r.timezone FROM lead_clock c LEFT JOIN rep r ON r.id = c.rep_id
@@ -209,14 +208,15 @@ func scanRunning(row pgx.CollectableRow) (r running, err error) {
 
 // setClocks queues the clocks of a lead as a change makes them, with when their steps are due from then on. A pool that is no more has no
 // hours either: such a clock runs all the time.
-func (s *Service) setClocks(send *pgx.Batch, l *pausable, e *effects, change func(*routing.Pool, routing.Clock, *rep.Rep) routing.Clock) {
+func (s *Service) setClocks(send *pgx.Batch, l *pausable, e *effects, change func(routing.Clock, rep.AllOf) routing.Clock) {
 	for _, r := range l.clocks {
 		p := s.Snapshot().Table.Pool(r.pool)
 		if p == nil {
 			p = &routing.Pool{Calendar: routing.NoCalendar}
 		}
-		c := change(p, r.clock, r.who)
-		steps := p.Steps(c, r.who)
+		hours := p.ClockHours(r.kind, r.who, l.zone)
+		c := change(r.clock, hours)
+		steps := c.Steps(hours)
 		send.Queue(`UPDATE lead_clock SET used = $3, since = $4, warn_at = $5, target_at = $6, escalate_at = $7 WHERE lead_id = $1 AND kind = $2`,
 			l.id, r.kind, c.Used, stored(c.Since), stored(steps.Warn), stored(steps.Act), stored(steps.Escalate))
 		if !steps.Warn.IsZero() {
