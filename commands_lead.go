@@ -72,7 +72,7 @@ func leadPause(ctx context.Context, c *call) error {
 
 func leadResume(ctx context.Context, c *call) error {
 	return c.withLead(ctx, func(desk *dispatch.Service, id uuid.UUID) error {
-		if err := desk.Resume(ctx, id, byCommand); err != nil {
+		if err := desk.Resume(ctx, id, uuid.Nil, byCommand); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.stdout, "The clocks of the lead run again.")

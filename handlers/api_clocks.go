@@ -145,7 +145,7 @@ func (a *API) Resume(c *fiber.Ctx) error {
 	if id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id); err != nil {
 		return err
 	}
-	if err := a.dispatch.Resume(c.UserContext(), id, byAPI); err != nil {
+	if err := a.dispatch.Resume(c.UserContext(), id, uuid.Nil, byAPI); err != nil {
 		return a.tooLate(c, id, err)
 	}
 	return a.nowOf(c, id)

@@ -52,11 +52,13 @@ pools:
     offer: {exclusive: 60s, pool: 60s, screen: none}
     sla: {first_touch: 2m}
   - {slug: watched, strategy: fixed, members: [{rep: mia@example.com}, {rep: ben@example.com}], offer: {exclusive: 60s}}
+  - {slug: timed, strategy: pull, members: [{rep: mia@example.com}, {rep: ben@example.com}], sla: {system: 1m, accept: 10m, first_attempt: 30m, contact: 1h}}
   - {slug: open, strategy: pull, members: [{rep: mia@example.com}, {rep: ben@example.com}]}
 territories:
   - {slug: dach, places: [DE]}
 rules:
   - {name: DACH demos, when: {territory: dach}, then: {pool: dach}}
+  - {name: Portugal, when: {country: PT}, then: {pool: timed}}
   - {name: Austria, when: {country: AT}, then: {pool: watched}}
   - {name: Everything else, band: default, when: {}, then: {pool: open}}
 `

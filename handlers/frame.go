@@ -82,7 +82,7 @@ func (s *scene) prepare(ctx context.Context, view live.View) (stage, error) {
 	for l, cards := range st.cards {
 		prefix := [3]string{"offer-", "mine-", "pool-"}[l]
 		for i, c := range cards {
-			phase, next := views.PhaseAt(c.Goal, now)
+			phase, next := c.PhaseAt(now)
 			if !next.IsZero() && (st.next.IsZero() || next.Before(st.next)) {
 				st.next = next
 			}

@@ -117,8 +117,9 @@ type socket struct {
 	shown    picture
 	seq      int64
 	frames   int
-	mine     []seen              // the offers of the newest frame
-	unpaint  map[int][]time.Time // accepted_at of leads first shown by a frame that was not acknowledged yet
+	mine     []seen                      // the offers of the newest frame
+	unpaint  map[int][]time.Time         // accepted_at of leads first shown by a frame that was not acknowledged yet
+	pooled   map[int][]dispatch.PoolLead // leads open to a pool, likewise
 	lastSent time.Time
 	next     time.Time
 }
@@ -131,7 +132,7 @@ func (w *socket) open(ctx context.Context) bool {
 		return false
 	}
 	w.scene = sceneOf(w.h, w.who, me, w.all)
-	w.unpaint, w.confirmed = map[int][]time.Time{}, map[seen]bool{}
+	w.unpaint, w.pooled, w.confirmed = map[int][]time.Time{}, map[int][]dispatch.PoolLead{}, map[seen]bool{}
 	if me != nil {
 		w.repID = me.ID
 	}
@@ -251,6 +252,7 @@ func (w *socket) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.pending(st)
 	w.shown, w.seq, w.next = st.picture, view.Seq, st.next
 	w.h.greetOffers(&f, st)
 	return w.send(f)
@@ -310,6 +312,7 @@ func (w *socket) deliver(f frame, st stage) error {
 			fresh = append(fresh, st.view.Offers[i].AcceptedAt)
 		}
 	}
+	w.pending(st)
 	w.shown, w.seq, w.next = st.picture, st.view.Seq, st.next
 	if len(fresh) > 0 && w.lists {
 		if len(w.unpaint) >= acksKept {
@@ -318,6 +321,26 @@ func (w *socket) deliver(f frame, st stage) error {
 		w.unpaint[w.frames+1] = fresh[:min(len(fresh), paintsKept)]
 	}
 	return w.send(f)
+}
+
+// pending notes which leads of a pool the next frame is the first to show to this rep.
+func (w *socket) pending(st stage) {
+	if w.repID == uuid.Nil || !w.lists {
+		return
+	}
+	var fresh []dispatch.PoolLead
+	for i, c := range st.picture.lists[2] {
+		if !contains(w.shown.lists[2], c.id) {
+			fresh = append(fresh, dispatch.PoolLead{Lead: st.view.Pool[i].ID, Pool: st.view.Pool[i].Pool})
+		}
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	if len(w.pooled) >= acksKept {
+		clear(w.pooled)
+	}
+	w.pooled[w.frames+1] = fresh
 }
 
 func contains(cards []shownCard, id string) bool {
@@ -357,13 +380,15 @@ func withoutLists(ops []op) []op {
 	return kept
 }
 
-// measure records how long leads took from the answer to the visitor until they were painted here.
+// measure records how long leads took from the answer to the visitor until they were painted here, and tells dispatch of those in pools.
 func (w *socket) measure(n int) {
 	now := w.h.hub.Clock()
 	for _, accepted := range w.unpaint[n] {
 		w.h.metrics.SubmitToConsole(now.Sub(accepted).Seconds())
 	}
 	delete(w.unpaint, n)
+	w.h.dispatch.Painted(w.pooled[n])
+	delete(w.pooled, n)
 }
 
 // signedIn tells whether the session still stands for the same person. A database that is away signs nobody out.

@@ -126,7 +126,13 @@ func (s *scene) card(c *live.Card) views.Card {
 	if s.me == nil {
 		out.Pool = c.Pool
 	}
-	if c.Goal != nil {
+	switch {
+	case c.Clock != nil:
+		out.Clock, out.Span, out.WarnAt = c.Clock.Kind, c.Clock.Target, c.Clock.WarnAt
+		if out.Paused = c.Clock.Stands(out.Now); out.Paused {
+			out.Until = c.Clock.Since
+		}
+	case c.Goal != nil:
 		out.Span = c.Goal.Sub(c.AcceptedAt)
 	}
 	if _, mine := c.OfferedTo(); mine {

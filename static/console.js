@@ -34,8 +34,8 @@
       put(el, span(mode === "offer" ? Math.max(0, left) : left));
       if (mode === "goal") {
         const clock = el.parentElement, note = el.nextElementSibling;
-        clock.dataset.phase = left < 0 ? "late" : left <= 60000 ? "soon" : "waiting";
-        if (left < 0 && note) put(note, note.textContent.replace(/^left of (.*)$/, "past $1 goal"));
+        clock.dataset.phase = left < 0 ? "late" : now >= Number(el.dataset.soon) ? "soon" : "waiting";
+        if (left < 0 && note?.dataset.late) put(note, note.dataset.late);
       }
       if (mode === "offer" && left <= 10000 && left > 0) {
         const id = el.closest("[data-lead]")?.dataset.lead;

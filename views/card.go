@@ -23,8 +23,12 @@ type Card struct {
 	Zone     string
 	Now      time.Time // the moment of rendering, on the database's clock
 	Accepted time.Time
-	Goal     *time.Time // when the first touch is due
+	Goal     *time.Time // when the first touch is due, or the clock
 	Span     time.Duration
+	Clock    string     // what that clock is of; empty: the first touch
+	WarnAt   *time.Time // when it is due soon; nil: a minute before
+	Paused   bool       // it stands
+	Until    *time.Time // when it runs again by itself; nil: somebody has to say so
 	Deadline *time.Time // when the offer to this rep ends
 	ReadOnly bool       // the viewer may not act
 	Pool     string     // whose lead it is, for viewers who see all pools
@@ -118,42 +122,70 @@ var (
 	PhaseLate    = Phase{Name: "late", Word: "Late", Icon: "triangle-alert", Chip: "danger"}
 	PhaseSoon    = Phase{Name: "soon", Word: "Due soon", Icon: "clock", Chip: "warn"}
 	PhaseWaiting = Phase{Name: "waiting", Word: "Waiting", Icon: "pause", Chip: "hold"}
+	PhasePaused  = Phase{Name: "paused", Word: "Paused", Icon: "pause", Chip: "hold"}
 )
 
 // soonWithin is how close to its goal a lead is due soon.
 const soonWithin = time.Minute
 
 // PhaseAt tells the phase, and when the next one begins (zero: never).
-func PhaseAt(goal *time.Time, now time.Time) (Phase, time.Time) {
+func (c Card) PhaseAt(now time.Time) (Phase, time.Time) {
 	switch {
-	case goal == nil:
+	case c.Paused && c.Until != nil:
+		return PhasePaused, *c.Until
+	case c.Paused:
+		return PhasePaused, time.Time{}
+	case c.Goal == nil:
 		return PhaseWaiting, time.Time{}
-	case !now.Before(*goal):
+	case !now.Before(*c.Goal):
 		return PhaseLate, time.Time{}
-	case goal.Sub(now) <= soonWithin:
-		return PhaseSoon, *goal
+	case !now.Before(c.soon()):
+		return PhaseSoon, *c.Goal
 	}
-	return PhaseWaiting, goal.Add(-soonWithin)
+	return PhaseWaiting, c.soon()
+}
+
+// soon is when a lead with a goal is due soon.
+func (c Card) soon() time.Time {
+	if c.WarnAt != nil {
+		return *c.WarnAt
+	}
+	return c.Goal.Add(-soonWithin)
 }
 
 func (c Card) phase() Phase {
-	p, _ := PhaseAt(c.Goal, c.Now)
+	p, _ := c.PhaseAt(c.Now)
 	return p
 }
 
 // clockText is the big figure: time left, time past, or the age of a lead without a goal.
 func (c Card) clockText() string {
-	if c.Goal == nil {
+	switch {
+	case c.Paused:
+		return "Paused"
+	case c.Goal == nil:
 		return Clock(c.Now.Sub(c.Accepted))
 	}
 	return Clock(c.Goal.Sub(c.Now))
 }
 
+// clockMillis is what the browser counts from or to; empty: it does not count.
 func (c Card) clockMillis() string {
-	if c.Goal == nil {
+	switch {
+	case c.Paused:
+		return ""
+	case c.Goal == nil:
 		return fmt.Sprint(c.Accepted.UnixMilli())
 	}
 	return fmt.Sprint(c.Goal.UnixMilli())
+}
+
+// soonMillis is from when on the browser warns; empty: never.
+func (c Card) soonMillis() string {
+	if c.Paused || c.Goal == nil {
+		return ""
+	}
+	return fmt.Sprint(c.soon().UnixMilli())
 }
 
 func (c Card) clockMode() string {
@@ -166,12 +198,29 @@ func (c Card) clockMode() string {
 // clockNote says what the figure means.
 func (c Card) clockNote() string {
 	switch {
+	case c.Paused && c.Until == nil:
+		return "until resumed"
+	case c.Paused:
+		return "until " + c.Until.In(c.Now.Location()).Format("2 Jan 15:04")
 	case c.Goal == nil:
 		return "waiting"
 	case c.phase() == PhaseLate:
-		return "past " + Clock(c.Span) + " goal"
+		return c.lateNote()
+	case c.Clock != "":
+		return "left of " + Clock(c.Span) + " " + clockWord(c.Clock)
 	}
 	return "left of " + Clock(c.Span)
+}
+
+// lateNote is clockNote from the moment at which the goal is past.
+func (c Card) lateNote() string {
+	switch {
+	case c.Paused || c.Goal == nil:
+		return ""
+	case c.Clock != "":
+		return "past " + Clock(c.Span) + " " + clockWord(c.Clock)
+	}
+	return "past " + Clock(c.Span) + " goal"
 }
 
 func (c Card) offerLeft() string {
@@ -221,6 +270,13 @@ var PassReasons = []Reason{
 	{"spam", "Spam"},
 	{"duplicate", "Duplicate"},
 	{"other", "Other"},
+}
+
+// PauseReasons are why the clock of a lead stands.
+var PauseReasons = []Reason{
+	{"asked_for_time", "They asked for a time"},
+	{"quiet_hours", "Calling is not allowed now"},
+	{"on_hold", "On hold"},
 }
 
 // DisqualifyReasons are why a lead is none.

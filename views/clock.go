@@ -10,7 +10,7 @@ func clockWord(clock string) string {
 	case "accept":
 		return "to take it"
 	case "first_attempt":
-		return "to try"
+		return "to call"
 	case "contact":
 		return "to speak"
 	}

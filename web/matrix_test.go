@@ -291,11 +291,14 @@ func (p *prober) judge(one probe, status int, header http.Header) (want string, 
 	if !p.reaches(one) {
 		return "404", is(http.StatusNotFound)
 	}
-	if strings.HasSuffix(one.pattern, "/outcome") && p.plants[one.plant].holder != one.from.rep && is(http.StatusForbidden) {
+	if forHolders.MatchString(one.pattern) && p.plants[one.plant].holder != one.from.rep && is(http.StatusForbidden) {
 		return "", true // it was offered to this rep, so it is no secret, but somebody else has it
 	}
 	return "an answer", is(http.StatusOK, http.StatusSeeOther, http.StatusConflict, http.StatusUnprocessableEntity)
 }
+
+// forHolders are the routes that are for the rep who has the lead.
+var forHolders = regexp.MustCompile(`^/leads/:id/(outcome|pause|resume)$`)
 
 // reaches tells whether a person's request is about a lead within the cell of the matrix.
 func (p *prober) reaches(one probe) bool {

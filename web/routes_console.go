@@ -23,6 +23,8 @@ func (s *server) consoleRoutes() []route {
 		{post, "/leads/:id/claim", console.Claim},
 		{post, "/leads/:id/pass", console.Pass},
 		{post, "/leads/:id/outcome", console.Outcome},
+		{post, "/leads/:id/pause", console.Pause},
+		{post, "/leads/:id/resume", console.Resume},
 		{post, "/leads/:id/reveal", console.Reveal},
 		{post, "/live/next", console.Next},
 		{post, "/me/presence", console.Presence},

@@ -97,6 +97,7 @@ type claim struct {
 
 	who      rep.Rep   // the claimant, as far as a claim asks
 	now      time.Time // on the database's clock
+	zone     string    // the lead's own
 	paused   *pause    // nil: its clocks run
 	barred   bool      // the lead was just taken out of the claimant's hands
 	needs    []string  // tags that whoever gets the lead must have
@@ -111,8 +112,8 @@ func readClaim(ctx context.Context, tx pgx.Tx, r ClaimRequest) (*claim, error) {
 	var claimedAt *time.Time
 	var since *float64
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT stage, pool, attempt, rep_id, accepted_at FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID).QueryRow(func(row pgx.Row) error {
-		return missing(row.Scan(&c.stage, &c.pool, &c.attempt, &c.holder, &c.accepted), "There is no such lead.")
+	batch.Queue(`SELECT stage, pool, attempt, rep_id, accepted_at, timezone FROM lead WHERE id = $1 FOR UPDATE`, r.LeadID).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&c.stage, &c.pool, &c.attempt, &c.holder, &c.accepted, &c.zone), "There is no such lead.")
 	})
 	batch.Queue(`SELECT claimed_at, extract(epoch FROM clock_timestamp() - claimed_at)::double precision, coalesce(r.email, ''), coalesce(r.name, '')
 		FROM lead l LEFT JOIN rep r ON r.id = l.rep_id WHERE l.id = $1`, r.LeadID).QueryRow(func(row pgx.Row) error {

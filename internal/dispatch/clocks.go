@@ -40,17 +40,18 @@ type clockRows struct {
 	warn, act, escalate []*time.Time
 }
 
-// start adds a clock that begins at a moment, if the pool has it. who has the lead, or nobody does; while paused it stands.
-func (r *clockRows) start(kind routing.ClockKind, p *routing.Pool, leadID uuid.UUID, at time.Time, who *rep.Rep, paused *pause) {
+// start adds a clock that begins at a moment, if the pool has it. who has the lead, or nobody does; zone is the lead's
+// own; while paused it stands.
+func (r *clockRows) start(kind routing.ClockKind, p *routing.Pool, leadID uuid.UUID, at time.Time, who *rep.Rep, zone string, paused *pause) {
 	target := p.SLA.Target(kind)
 	if target <= 0 {
 		return
 	}
-	c := routing.Clock{Target: target, Since: at}
+	c, hours := routing.Clock{Target: target, Since: at}, p.ClockHours(kind, who, zone)
 	if paused != nil && kind != routing.ClockSystem {
-		c = p.Pause(c, at, paused.end(), who)
+		c = c.Pause(at, paused.end(), hours)
 	}
-	steps := p.Steps(c, who)
+	steps := c.Steps(hours)
 	var holder *uuid.UUID
 	if who != nil {
 		holder = &who.ID
@@ -90,10 +91,10 @@ func (w *world) startClocks(send *pgx.Batch, batch []*task, e *effects) {
 			if t.beside.held != nil {
 				from = w.Now // what the review took is nobody's delay here
 			}
-			rows.start(routing.ClockSystem, t.first, t.id, from, nil, nil)
-			rows.start(routing.ClockAccept, t.first, t.id, from, nil, nil)
+			rows.start(routing.ClockSystem, t.first, t.id, from, nil, t.facts.Timezone, nil)
+			rows.start(routing.ClockAccept, t.first, t.id, from, nil, t.facts.Timezone, nil)
 		case t.inHands():
-			rows.start(routing.ClockAccept, t.first, t.id, w.Now, nil, t.paused)
+			rows.start(routing.ClockAccept, t.first, t.id, w.Now, nil, t.facts.Timezone, t.paused)
 		}
 	}
 	rows.queue(send)
@@ -114,7 +115,7 @@ func (s *Service) startHeld(send *pgx.Batch, c *claim, leadID uuid.UUID, e *effe
 	rows := &clockRows{}
 	for _, kind := range routing.ClockKinds {
 		if kind.Held() {
-			rows.start(kind, p, leadID, c.now, &c.who, c.paused)
+			rows.start(kind, p, leadID, c.now, &c.who, c.zone, c.paused)
 		}
 	}
 	rows.queue(send)

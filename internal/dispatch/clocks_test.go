@@ -244,6 +244,34 @@ func TestClocks_AProcessThatIsKilledLosesNoStep(t *testing.T) {
 	}
 }
 
+func TestClocks_ConnectionsThatAreCutLoseAndDoubleNoStep(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	d.configure(1, timed("first", "mia", "ben"))
+	p := d.run()
+	d.run()
+	ids := d.held(p, 60, "ben")
+	d.later(routing.ClockAttempt, 61*time.Minute, ids...)
+	cut := 0
+	d.eventually("every lead to move though connections are cut", func() bool {
+		if cut < 12 { // then they may come to an end
+			cut += ask[int](d, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name IN ('leadline dispatch', 'leadline console') AND state <> 'idle' AND random() < 0.2`)
+		}
+		return ask[int](d, `SELECT count(*) FROM lead_clock WHERE acted_at IS NOT NULL`) == 60
+	})
+	if got := d.steps(routing.ClockAttempt, ids...); got != "warn 60, act 60 (moved 60)" || cut == 0 {
+		t.Errorf("steps are %s after %d cuts", got, cut)
+	}
+	for _, id := range ids {
+		if got := d.path(id); got != "turn:first:mia accepted, turn:first:ben open" {
+			t.Errorf("lead %s: %s", id, got)
+		}
+	}
+	t.Logf("%d connections were cut", cut)
+	d.sound()
+}
+
 func TestClocks_ALeadNobodyTakesGoesOnAndNotBackToTheSameRep(t *testing.T) {
 	t.Parallel()
 	d := setup(t, "mia", "ben", "max")
@@ -359,5 +387,32 @@ func TestClocks_NoneRunsThatThePoolDoesNotHave(t *testing.T) {
 	d.held(p, 3)
 	if n := ask[int](d, `SELECT count(*) FROM lead_clock`); n != 0 {
 		t.Errorf("%d clocks run", n)
+	}
+}
+
+func TestClocks_WhatTheReleaseBeforeDidCountsThoughItStoppedNone(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	d.configure(1, timed("first", "mia", "ben"))
+	p := d.join()
+	d.start(p)
+	ids := d.held(p, 3, "ben")
+	spoke, tried, back := ids[0], ids[1], ids[2]
+	d.outcome(p, spoke, "mia", "connected")
+	d.outcome(p, spoke, "mia", "no_answer")
+	d.outcome(p, tried, "mia", "no_answer")
+	p.stop()
+	<-p.ended
+	d.exec(`UPDATE lead_clock SET stopped_at = NULL, stopped_by = ''`)
+	d.exec(`UPDATE lead SET stage = 'waiting', rep_id = NULL WHERE id = $1`, back)
+	d.exec(`UPDATE lead_clock SET since = since - interval '1 day', warn_at = now(), target_at = now(), escalate_at = now() WHERE NOT (lead_id = $1 AND kind = 'contact')`, tried)
+	d.run()
+	d.eventually("clocks to stop", func() bool {
+		return ask[int](d, `SELECT count(*) FROM lead_clock WHERE stopped_by IN ('claimed', 'attempt', 'contact', 'taken_back')`) == 7
+	})
+	for _, id := range []uuid.UUID{spoke, tried} {
+		if holder := ask[uuid.UUID](d, `SELECT rep_id FROM lead WHERE id = $1`, id); holder != d.reps["mia"] {
+			t.Errorf("lead %s was taken from who had called", id)
+		}
 	}
 }

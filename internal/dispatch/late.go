@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"leadline/internal/fault"
 	"leadline/internal/lead"
 	"leadline/internal/routing"
 )
 
 const (
 	warnMost = 1000 // clocks that warn in one statement
-	lateMost = 50   // leads that are late which one look takes up; the next look is at once
+	lateMost = 50   // clocks that one look takes up
 )
 
 // The steps of a clock, as events and metrics name them.
@@ -62,28 +64,25 @@ func (l *lateStep) mark(ctx context.Context, tx pgx.Tx, id uuid.UUID, from *uuid
 	return nil
 }
 
-// clocks takes every step that is due: warnings all at once, what moves leads one by one.
-func (d *dispatcher) clocks(ctx context.Context, alarm *alarm, snap Snapshot) error {
-	for {
-		n, err := d.warn(ctx)
-		if err != nil {
-			return err
-		}
-		if n < warnMost || ctx.Err() != nil {
-			break
-		}
-	}
+// clocks takes every step that is due: warnings all at once, what moves leads one by one. Where nothing is due it costs one look-up. What
+// is left over is due at the next look, for which the alarm rings at once.
+func (d *dispatcher) clocks(ctx context.Context, snap Snapshot) error {
 	due, err := d.lateClocks(ctx)
 	if err != nil {
 		return err
 	}
+	warned := false
 	for _, c := range due {
-		if err := d.s.takeStep(ctx, snap, c); err != nil {
+		switch {
+		case c.warned:
+			err = d.s.takeStep(ctx, snap, c)
+		case !warned:
+			warned = true
+			err = d.warn(ctx)
+		}
+		if err != nil {
 			return err
 		}
-	}
-	if len(due) == lateMost {
-		alarm.within(time.Millisecond)
 	}
 	return nil
 }
@@ -97,7 +96,7 @@ UPDATE lead_clock c SET warned_at = clock_timestamp() FROM due d WHERE c.lead_id
 RETURNING c.lead_id, c.kind, c.pool, c.rep_id`
 
 // warn notes clocks that have used half of their time.
-func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
+func (d *dispatcher) warn(ctx context.Context) error {
 	type warned struct {
 		id   uuid.UUID
 		kind routing.ClockKind
@@ -105,7 +104,7 @@ func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
 		rep  *uuid.UUID
 	}
 	var all []warned
-	err = d.inTx(ctx, func(tx pgx.Tx) error {
+	err := d.inTx(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, warnSQL, warnMost)
 		if err != nil {
 			return fmt.Errorf("look for clocks that warn: %w", err)
@@ -126,28 +125,29 @@ func (d *dispatcher) warn(ctx context.Context) (n int, err error) {
 		return events.append(ctx, tx)
 	})
 	if err != nil || len(all) == 0 {
-		return 0, err
+		return err
 	}
 	for _, w := range all {
 		d.s.Metrics.ClockStep(string(w.kind), stepWarn, w.pool)
 	}
 	d.s.announce(effects{events: true})
-	return len(all), nil
+	return nil
 }
 
-// lateClock names a clock that has used up its time.
+// lateClock names a clock of which a step is due.
 type lateClock struct {
-	lead uuid.UUID
-	kind routing.ClockKind
+	lead   uuid.UUID
+	kind   routing.ClockKind
+	warned bool // so that the step is another one than to warn
 }
 
 func (d *dispatcher) lateClocks(ctx context.Context) ([]lateClock, error) {
-	rows, err := d.conn.Query(ctx, `SELECT lead_id, kind FROM lead_clock WHERE next_at <= statement_timestamp() AND warned_at IS NOT NULL ORDER BY next_at LIMIT $1`, lateMost)
+	rows, err := d.conn.Query(ctx, `SELECT lead_id, kind, warned_at IS NOT NULL FROM lead_clock WHERE next_at <= statement_timestamp() ORDER BY next_at LIMIT $1`, lateMost)
 	if err != nil {
 		return nil, fmt.Errorf("look for leads that are late: %w", err)
 	}
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c lateClock, err error) {
-		err = row.Scan(&c.lead, &c.kind)
+		err = row.Scan(&c.lead, &c.kind, &c.warned)
 		return c, err
 	})
 	if err != nil {
@@ -175,7 +175,10 @@ func (s *Service) takeStep(ctx context.Context, snap Snapshot, c lateClock) erro
 	case errors.Is(err, errStays):
 		err = try(false)
 	}
-	if err != nil {
+	switch {
+	case fault.Is(err, fault.Unavailable): // somebody holds what it needs; it is due at the next look, too
+		return nil
+	case err != nil:
 		return err
 	}
 	if taken != nil {
@@ -185,18 +188,48 @@ func (s *Service) takeStep(ctx context.Context, snap Snapshot, c lateClock) erro
 	return nil
 }
 
-const lateLeadSQL = `SELECT ` + taskColumns + `, l.rep_id, l.erased_at IS NOT NULL FROM lead l WHERE l.id = $2 FOR UPDATE SKIP LOCKED`
+const lateLeadSQL = `SELECT ` + taskColumns + `, l.rep_id, l.erased_at IS NOT NULL, l.first_touch_at IS NOT NULL,
+	EXISTS (SELECT FROM event e WHERE e.lead_id = l.id AND e.kind = 'outcome' AND e.data->>'disposition' = ANY($3))
+FROM lead l WHERE l.id = $2 FOR UPDATE OF l SKIP LOCKED`
+
+// lateLead is a lead with a clock that is over, locked.
+type lateLead struct {
+	*task
+	holder  *uuid.UUID
+	erased  bool
+	touched bool
+	spoke   bool
+}
+
+// over says why a clock should have stopped; empty: it runs rightly. The release before knows no clocks, and what it does stops none.
+func (l lateLead) over(kind routing.ClockKind) string {
+	open := l.stage == lead.StageOffered || l.stage == lead.StageWaiting
+	switch {
+	case l.erased || !open && (l.holder == nil || !l.held()):
+		return stoppedClosed
+	case !kind.Held() && !open:
+		return stoppedClaimed
+	case kind.Held() && open:
+		return stoppedTakenBack
+	case kind == routing.ClockAttempt && l.touched:
+		return stoppedAttempt
+	case kind == routing.ClockContact && l.spoke:
+		return stoppedContact
+	}
+	return ""
+}
 
 // lateOne asks everything again under the lead's lock: somebody may have called, or another process was here first. move: the lead may
 // go elsewhere. taken is nil when nothing is to be done any more.
 func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateClock, move bool) (e effects, taken *lateStep, err error) {
-	rows, err := tx.Query(ctx, lateLeadSQL, s.Node, c.lead)
+	rows, err := tx.Query(ctx, lateLeadSQL, s.Node, c.lead, slices.Collect(maps.Keys(contacts)))
 	if err != nil {
 		return e, nil, fmt.Errorf("read the late lead %s: %w", c.lead, err)
 	}
-	var holder *uuid.UUID
-	var erased bool
-	t, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (*task, error) { return scanTask(row, &holder, &erased) })
+	l, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (l lateLead, err error) {
+		l.task, err = scanTask(row, &l.holder, &l.erased, &l.touched, &l.spoke)
+		return l, err
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return e, nil, nil
 	}
@@ -207,24 +240,22 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 	if late == nil || err != nil {
 		return e, nil, err
 	}
-	offered, waits := t.stage == lead.StageOffered, t.stage == lead.StageWaiting
-	if erased || !offered && !waits && (holder == nil || !t.inHands()) {
-		return e, nil, stopClosed(ctx, tx, c.lead)
+	if why := l.over(c.kind); why != "" {
+		return e, nil, stopClock(ctx, tx, c, why)
 	}
 	if p := snap.pool(late.pool); p != nil {
 		late.act = p.SLA.Act
 	}
-	t.late = late
-	move = late.plan(offered, waits) && move
-	t.cause = late.cause()
+	move = late.plan(l.stage == lead.StageWaiting) && move
+	l.late, l.cause = late, late.cause()
 	switch {
-	case move && t.inHands():
-		late.from = *holder
-		e, err = s.takeFromHolder(ctx, tx, snap, t, *holder, rerouted(t.id, map[string]any{"rep": *holder, "clock": late.kind}))
+	case move && l.inHands():
+		late.from = *l.holder
+		e, err = s.takeFromHolder(ctx, tx, snap, l.task, *l.holder, rerouted(l.id, map[string]any{"rep": *l.holder, "clock": late.kind}))
 	case move:
-		e, err = s.moveOn(ctx, tx, snap, t)
+		e, err = s.moveOn(ctx, tx, snap, l.task)
 	default:
-		e, err = s.noteLate(ctx, tx, t, holder)
+		e, err = s.noteLate(ctx, tx, l)
 	}
 	return e, late, err
 }
@@ -248,9 +279,9 @@ func readLate(ctx context.Context, tx pgx.Tx, c lateClock) (*lateStep, error) {
 }
 
 // plan says whether the step moves the lead, and whether to a manager.
-func (l *lateStep) plan(offered, waits bool) (moves bool) {
-	if l.kind == routing.ClockSystem || l.kind.Held() == (offered || waits) {
-		return false // a screen that shows nothing is the ladder's business; a clock of other hands than the lead is in moves nothing
+func (l *lateStep) plan(waits bool) (moves bool) {
+	if l.kind == routing.ClockSystem {
+		return false // a screen that shows nothing is the ladder's business
 	}
 	switch {
 	case l.act == routing.ActReassign && l.step == stepAct:
@@ -291,37 +322,37 @@ func (l *lateStep) cause() string {
 }
 
 // noteLate notes a step that leaves the lead where it is, and opens an alarm where somebody must be told.
-func (s *Service) noteLate(ctx context.Context, tx pgx.Tx, t *task, holder *uuid.UUID) (effects, error) {
-	late := t.late
-	if err := late.mark(ctx, tx, t.id, nil, 0); err != nil {
+func (s *Service) noteLate(ctx context.Context, tx pgx.Tx, l lateLead) (effects, error) {
+	late := l.late
+	if err := late.mark(ctx, tx, l.id, nil, 0); err != nil {
 		return effects{}, err
 	}
+	if l.holder != nil {
+		late.from = *l.holder
+	}
 	events := &eventRows{}
-	if holder != nil {
-		late.from = *holder
+	if err := late.event(events, l.id, false); err != nil {
+		return effects{}, err
 	}
 	if late.alarms() {
-		done, err := tx.Exec(ctx, `INSERT INTO alarm (kind, lead_id, pool) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, AlarmLate, t.id, late.pool)
+		done, err := tx.Exec(ctx, `INSERT INTO alarm (kind, lead_id, pool) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, AlarmLate, l.id, late.pool)
 		if err != nil {
-			return effects{}, fmt.Errorf("open an alarm about lead %s: %w", t.id, err)
+			return effects{}, fmt.Errorf("open an alarm about lead %s: %w", l.id, err)
 		}
 		if done.RowsAffected() > 0 {
-			if err := events.add(t.id, lead.EventAlarm, late.pool, nil, 0, map[string]any{"kind": AlarmLate, "state": "opened"}); err != nil {
+			if err := events.add(l.id, lead.EventAlarm, late.pool, nil, 0, map[string]any{"kind": AlarmLate, "state": "opened"}); err != nil {
 				return effects{}, err
 			}
 		}
 	}
-	if err := late.event(events, t.id, false); err != nil {
-		return effects{}, err
-	}
 	return effects{events: true}, events.append(ctx, tx)
 }
 
-// stopClosed stops the clocks of a lead that nobody works on any more.
-func stopClosed(ctx context.Context, tx pgx.Tx, id uuid.UUID) error {
-	_, err := tx.Exec(ctx, `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = '`+stoppedClosed+`' WHERE lead_id = $1 AND stopped_at IS NULL`, id)
+// stopClock stops a clock that runs for nothing.
+func stopClock(ctx context.Context, tx pgx.Tx, c lateClock, why string) error {
+	_, err := tx.Exec(ctx, `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = $3 WHERE lead_id = $1 AND kind = $2 AND stopped_at IS NULL`, c.lead, c.kind, why)
 	if err != nil {
-		return fmt.Errorf("stop the clocks of lead %s: %w", id, err)
+		return fmt.Errorf("stop a clock of lead %s: %w", c.lead, err)
 	}
 	return nil
 }

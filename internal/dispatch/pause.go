@@ -33,9 +33,10 @@ const CodeNotPaused = "not_paused"
 const mostPause = 90 * 24 * time.Hour
 
 // PauseRequest asks that the clocks of a lead stand. Until is when they run again by themselves; zero: when somebody resumes them, which only
-// on_hold may leave open. on_hold needs a note.
+// on_hold may leave open. on_hold needs a note. RepID is the holder; the zero RepID stands for somebody else who may act for the holder.
 type PauseRequest struct {
 	LeadID uuid.UUID
+	RepID  uuid.UUID
 	Reason string
 	Until  time.Time
 	Note   string // at most 200 characters are kept; never contact details
@@ -85,13 +86,13 @@ func (r PauseRequest) check() error {
 }
 
 // Pause lets the clocks for people stand; offers of the lead go on as they are. Pausing a lead that is paused already changes why and until
-// when. Faults: Invalid, NotFound, Conflict for a lead that nobody works on.
+// when. Faults: Invalid, NotFound, Forbidden for a rep who does not have it, Conflict for a lead that nobody works on.
 func (s *Service) Pause(ctx context.Context, r PauseRequest) error {
 	if err := r.check(); err != nil {
 		return err
 	}
 	return s.act(ctx, func(tx pgx.Tx) (effects, error) {
-		l, err := readPausable(ctx, tx, r.LeadID)
+		l, err := readPausable(ctx, tx, r.LeadID, r.RepID)
 		if err != nil {
 			return effects{}, err
 		}
@@ -106,9 +107,7 @@ func (s *Service) Pause(ctx context.Context, r PauseRequest) error {
 		send.Queue(`UPDATE lead_pause SET resumed_at = least($2, until) WHERE lead_id = $1 AND resumed_at IS NULL`, r.LeadID, l.now)
 		send.Queue(`INSERT INTO lead_pause (lead_id, at, reason, note, until, by) VALUES ($1, $2, $3, $4, $5, $6)`,
 			r.LeadID, l.now, r.Reason, shorten(r.Note), stored(r.Until), r.By)
-		s.setClocks(send, l, &e, func(p *routing.Pool, c routing.Clock, who *rep.Rep) routing.Clock {
-			return p.Pause(c, l.now, r.Until, who)
-		})
+		s.setClocks(send, l, &e, func(c routing.Clock, hours rep.AllOf) routing.Clock { return c.Pause(l.now, r.Until, hours) })
 		data := map[string]any{"reason": r.Reason, "by": r.By}
 		if !r.Until.IsZero() {
 			data["until"] = r.Until.UTC().Format(time.RFC3339)
@@ -124,10 +123,11 @@ func notThen(message string) error {
 	}
 }
 
-// Resume lets the clocks of a paused lead run again at once. Faults: NotFound, Conflict when it is not paused.
-func (s *Service) Resume(ctx context.Context, leadID uuid.UUID, by string) error {
+// Resume lets the clocks of a paused lead run again at once. repID is as in PauseRequest. Faults: NotFound, Forbidden, Conflict when it is not
+// paused.
+func (s *Service) Resume(ctx context.Context, leadID, repID uuid.UUID, by string) error {
 	return s.act(ctx, func(tx pgx.Tx) (effects, error) {
-		l, err := readPausable(ctx, tx, leadID)
+		l, err := readPausable(ctx, tx, leadID, repID)
 		if err != nil {
 			return effects{}, err
 		}
@@ -137,7 +137,7 @@ func (s *Service) Resume(ctx context.Context, leadID uuid.UUID, by string) error
 		e := effects{events: true}
 		send := &pgx.Batch{}
 		send.Queue(`UPDATE lead_pause SET resumed_at = $2 WHERE lead_id = $1 AND resumed_at IS NULL`, leadID, l.now)
-		s.setClocks(send, l, &e, func(_ *routing.Pool, c routing.Clock, _ *rep.Rep) routing.Clock { return c.Resume(l.now) })
+		s.setClocks(send, l, &e, func(c routing.Clock, _ rep.AllOf) routing.Clock { return c.Resume(l.now) })
 		return e, l.finish(ctx, tx, send, lead.EventResumed, map[string]any{"by": by})
 	})
 }
@@ -147,6 +147,7 @@ type pausable struct {
 	id     uuid.UUID
 	pool   string
 	stage  lead.Stage
+	zone   string // its own
 	holder *uuid.UUID
 	now    time.Time
 	paused bool
@@ -161,13 +162,13 @@ type running struct {
 	who   *rep.Rep
 }
 
-// readPausable locks a lead and only then reads the rest.
-func readPausable(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*pausable, error) {
+// readPausable locks a lead and only then reads the rest. repID asks, unless it is zero.
+func readPausable(ctx context.Context, tx pgx.Tx, id, repID uuid.UUID) (*pausable, error) {
 	l := &pausable{id: id}
 	var erased bool
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT stage, pool, rep_id, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`, id).QueryRow(func(row pgx.Row) error {
-		return missing(row.Scan(&l.stage, &l.pool, &l.holder, &erased), "There is no such lead.")
+	batch.Queue(`SELECT stage, pool, rep_id, timezone, erased_at IS NOT NULL FROM lead WHERE id = $1 FOR UPDATE`, id).QueryRow(func(row pgx.Row) error {
+		return missing(row.Scan(&l.stage, &l.pool, &l.holder, &l.zone, &erased), "There is no such lead.")
 	})
 	batch.Queue(`SELECT clock_timestamp(), EXISTS (`+openPauseSQL+`)`, id).QueryRow(func(row pgx.Row) error { return row.Scan(&l.now, &l.paused) })
 	batch.Queue(`SELECT c.kind, c.pool, c.target, c.used, c.since, r.hours, r.timezone FROM lead_clock c LEFT JOIN rep r ON r.id = c.rep_id
@@ -177,6 +178,9 @@ func readPausable(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*pausable, erro
 	})
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the clocks of lead %s: %w", id, err)
+	}
+	if repID != uuid.Nil && (l.holder == nil || *l.holder != repID) {
+		return nil, fault.New(fault.Forbidden, "Only the rep who has this lead can pause it.")
 	}
 	switch l.stage {
 	case lead.StageOffered, lead.StageWaiting, lead.StageClaimed, lead.StageContacted:
@@ -204,14 +208,15 @@ func scanRunning(row pgx.CollectableRow) (r running, err error) {
 
 // setClocks queues the clocks of a lead as a change makes them, with when their steps are due from then on. A pool that is no more has no
 // hours either: such a clock runs all the time.
-func (s *Service) setClocks(send *pgx.Batch, l *pausable, e *effects, change func(*routing.Pool, routing.Clock, *rep.Rep) routing.Clock) {
+func (s *Service) setClocks(send *pgx.Batch, l *pausable, e *effects, change func(routing.Clock, rep.AllOf) routing.Clock) {
 	for _, r := range l.clocks {
 		p := s.Snapshot().pool(r.pool)
 		if p == nil {
 			p = &routing.Pool{Calendar: routing.NoCalendar}
 		}
-		c := change(p, r.clock, r.who)
-		steps := p.Steps(c, r.who)
+		hours := p.ClockHours(r.kind, r.who, l.zone)
+		c := change(r.clock, hours)
+		steps := c.Steps(hours)
 		send.Queue(`UPDATE lead_clock SET used = $3, since = $4, warn_at = $5, target_at = $6, escalate_at = $7 WHERE lead_id = $1 AND kind = $2`,
 			l.id, r.kind, c.Used, stored(c.Since), stored(steps.Warn), stored(steps.Act), stored(steps.Escalate))
 		if !steps.Warn.IsZero() {

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -60,13 +61,13 @@ func TestPause_ClocksStandAndGoOnWhereTheyWere(t *testing.T) {
 		t.Errorf("%d pauses are open", n)
 	}
 	// Resumed before that.
-	if err := p.Resume(t.Context(), id, "api"); err != nil {
+	if err := p.Resume(t.Context(), id, uuid.Nil, "api"); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.left(id, routing.ClockAttempt); got != 40 {
 		t.Errorf("%d minutes are left, want 40", got)
 	}
-	if err := p.Resume(t.Context(), id, "api"); !codeIs(err, dispatch.CodeNotPaused) {
+	if err := p.Resume(t.Context(), id, uuid.Nil, "api"); !codeIs(err, dispatch.CodeNotPaused) {
 		t.Errorf("resumed twice: %v", err)
 	}
 	kinds := ask[[]string](d, `SELECT array_agg(kind ORDER BY seq) FROM event WHERE lead_id = $1 AND kind IN ('paused', 'resumed')`, id)
@@ -144,4 +145,35 @@ func TestPause_RefusesWhatCannotBe(t *testing.T) {
 func codeIs(err error, code string) bool {
 	var f *fault.Error
 	return errors.As(err, &f) && f.Code == code
+}
+
+func TestClocks_StandInQuietHoursOfTheLead(t *testing.T) {
+	t.Parallel()
+	const zone = "Pacific/Kiritimati"
+	place, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := (time.Now().In(place).Hour() + 6) % 24
+	d := setup(t, "mia")
+	first := timed("first", "mia")
+	first.SLA.Calling = fmt.Sprintf("Mon-Sun %02d:00-%02d:00", opens, (opens+4)%24)
+	d.configure(1, first)
+	p := d.run()
+	id := d.submit(p, 1)[0]
+	d.reaches(id, "turn:first:mia open")
+	d.exec(`UPDATE lead SET timezone = $2 WHERE id = $1`, id, zone)
+	if got := d.left(id, routing.ClockAccept); got != 60 {
+		t.Errorf("%d minutes are left to take it: that is no call", got)
+	}
+	d.take(p, id, "mia")
+	if got := d.left(id, routing.ClockAttempt); got < 5*60+59 || got > 7*60+1 {
+		t.Errorf("%d minutes are left to call, want an hour after the sixth hour from now begins", got)
+	}
+	// A pause until long before that changes nothing.
+	before := d.left(id, routing.ClockContact)
+	d.pause(p, dispatch.PauseRequest{LeadID: id, Reason: dispatch.PauseQuietHours, Until: time.Now().Add(time.Hour)})
+	if after := d.left(id, routing.ClockContact); after != before {
+		t.Errorf("%d minutes were left to speak, and are %d after a pause in the night", before, after)
+	}
 }

@@ -150,7 +150,7 @@ func (d *dispatcher) sweep(ctx context.Context, alarm *alarm) error {
 	if err := d.reroute(ctx, snap); err != nil {
 		return err
 	}
-	if err := d.clocks(ctx, alarm, snap); err != nil {
+	if err := d.clocks(ctx, snap); err != nil {
 		return err
 	}
 	if err := d.drain(ctx, alarm, snap); err != nil {

@@ -37,8 +37,20 @@ type Card struct {
 	CRMURL      string // where the record can be opened, or empty
 	CRMAttempts int    // writes tried since the last success
 
-	Goal *time.Time // when the first touch is due; nil: no goal
+	Goal  *time.Time // when the first touch is due, or the clock; nil: no goal, or the clock stands with no end
+	Clock *Clock     // the clock that Goal is of; nil: it is the goal of the first touch
 }
+
+// Clock is the clock of a lead that runs out next, of those that its pool has.
+type Clock struct {
+	Kind   string // accept, first_attempt or contact
+	Target time.Duration
+	WarnAt *time.Time
+	Since  *time.Time // it stands until then; nil: until somebody lets it run
+}
+
+// Stands tells whether the clock is paused at a moment.
+func (c *Clock) Stands(now time.Time) bool { return c.Since == nil || c.Since.After(now) }
 
 // Hot tells whether the lead takes the hot path.
 func (c *Card) Hot() bool { return c.Intent == lead.IntentHigh }

@@ -21,11 +21,13 @@ const defaultGoal = 2 * time.Minute
 const cardColumns = `l.id, l.form, l.intent, l.product, l.country, l.region, l.timezone, l.source, l.domain_class, l.accepted_at,
 	l.stage, l.crm_state, l.pool, l.rep_id, l.attempt, l.claimed_at, l.first_touch_at, l.closed_at, l.disposition, l.demo,
 	coalesce(o.kind, ''), o.rep_id, o.deadline, coalesce(d.url, ''), coalesce(d.attempts, 0), r.hours, r.timezone,
-	(SELECT max(j.at) FROM lead_joined j WHERE j.to_lead = l.id)
+	(SELECT max(j.at) FROM lead_joined j WHERE j.to_lead = l.id), k.kind, k.seconds, k.warn_at, k.target_at, k.since
 	FROM lead l
 	LEFT JOIN LATERAL (SELECT kind, rep_id, deadline FROM offer WHERE lead_id = l.id AND state = 'open' LIMIT 1) o ON true
 	LEFT JOIN LATERAL (SELECT max(url) AS url, max(attempts) AS attempts FROM delivery
 	                   WHERE lead_id = l.id AND destination = 'crm') d ON true
+	LEFT JOIN LATERAL (SELECT kind, extract(epoch FROM target)::double precision AS seconds, warn_at, target_at, since FROM lead_clock
+	                   WHERE lead_id = l.id AND kind <> 'system' AND stopped_at IS NULL ORDER BY target_at LIMIT 1) k ON true
 	LEFT JOIN rep r ON r.id = coalesce(l.rep_id, o.rep_id)`
 
 // rebuild reads the whole board in one snapshot, so that cards and position agree.
@@ -133,9 +135,11 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Ca
 		c := &Card{Version: version}
 		var stage, crm string
 		var hours, zone *string // of whoever holds it or is asked
+		var k runningClock
 		if err := rows.Scan(&c.ID, &c.Form, &c.Intent, &c.Product, &c.Country, &c.Region, &c.Timezone, &c.Source, &c.DomainClass,
 			&c.AcceptedAt, &stage, &crm, &c.Pool, &c.RepID, &c.Attempt, &c.ClaimedAt, &c.FirstTouchAt, &c.ClosedAt,
-			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts, &hours, &zone, &c.Again); err != nil {
+			&c.Disposition, &c.Demo, &c.OfferKind, &c.OfferRep, &c.OfferDeadline, &c.CRMURL, &c.CRMAttempts, &hours, &zone, &c.Again,
+			&k.kind, &k.seconds, &k.warnAt, &k.dueAt, &k.since); err != nil {
 			return nil, fmt.Errorf("read a card: %w", err)
 		}
 		c.Stage, c.CRMState = lead.Stage(stage), lead.CRMState(crm)
@@ -144,6 +148,7 @@ func (h *Hub) cards(ctx context.Context, q querier, version int64, keep func(*Ca
 			who = &rep.Rep{Hours: *hours, Timezone: *zone}
 		}
 		c.Goal = h.goalOf(c, who)
+		h.clock(c, k)
 		if keep(c) {
 			out[c.ID] = c
 		}
@@ -165,4 +170,24 @@ func (h *Hub) goalOf(c *Card, who *rep.Rep) *time.Time {
 	}
 	due := h.due(c.Pool, c.AcceptedAt, goal, who)
 	return &due
+}
+
+// runningClock is the clock of a lead as it is read; all nil: none runs.
+type runningClock struct {
+	kind                 *string
+	seconds              *float64
+	warnAt, dueAt, since *time.Time
+}
+
+// clock shows the running clock of a lead instead of the goal of its first touch, unless that is over sooner.
+func (h *Hub) clock(c *Card, k runningClock) {
+	if k.kind == nil || k.seconds == nil {
+		return
+	}
+	sooner := c.FirstTouchAt == nil && h.goals(c.Pool) > 0 && c.Goal != nil && k.dueAt != nil && c.Goal.Before(*k.dueAt)
+	clock := &Clock{Kind: *k.kind, Target: time.Duration(*k.seconds * float64(time.Second)), WarnAt: k.warnAt, Since: k.since}
+	if sooner && !clock.Stands(h.Clock()) {
+		return
+	}
+	c.Goal, c.Clock = k.dueAt, clock
 }

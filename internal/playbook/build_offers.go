@@ -81,7 +81,8 @@ func (b *builder) sla(path, what string, d *slaDoc, p *routing.Pool) {
 		string(routing.PoolHours), string(routing.RepHours), string(routing.NoCalendar)))
 	p.SLA = routing.SLA{
 		System: clock("system", &d.System), Accept: clock("accept", &d.Accept), Attempt: clock("first_attempt", &d.Attempt), Contact: clock("contact", &d.Contact),
-		Act: routing.Act(b.word(path+".act", what+".act", &d.Act, texts(routing.Acts)...)),
+		Calling: b.hours(path+".calling", what+".calling", &d.Calling, "").String(),
+		Act:     routing.Act(b.word(path+".act", what+".act", &d.Act, texts(routing.Acts)...)),
 	}
 }
 

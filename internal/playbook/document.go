@@ -176,6 +176,7 @@ type slaDoc struct {
 	Attempt    string `yaml:"first_attempt,omitempty"`
 	Contact    string `yaml:"contact,omitempty"`
 	Calendar   string `yaml:"calendar,omitempty"`
+	Calling    string `yaml:"calling,omitempty"`
 	Act        string `yaml:"act,omitempty"`
 }
 

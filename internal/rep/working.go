@@ -5,17 +5,26 @@ import "time"
 // farthest bounds how far ahead working time is looked for: a timetable that never opens again gives no answer anyway.
 const farthest = 60 * 24 * time.Hour
 
-// After gives the moment at which d of open time has passed since a moment. A timetable that is always open counts every second. Days on
+// AllOf are timetables that count as open while each of them is. None is always open.
+type AllOf []Hours
+
+// After gives the moment at which d of open time has passed since a moment. Timetables that are always open count every second. Days on
 // which the clocks change count what was open in truth.
-func (h Hours) After(from time.Time, d time.Duration) time.Time {
-	if h.Always() {
-		return from.Add(d)
-	}
+func (all AllOf) After(from time.Time, d time.Duration) time.Time {
 	at, last := from, from.Add(farthest)
 	for at.Before(last) {
-		next := h.changes(at)
-		if h.Open(at) {
-			if left := next.Sub(at); d <= left {
+		open, next, ends := true, last, false
+		for _, h := range all {
+			if h.Always() {
+				continue
+			}
+			open, ends = open && h.Open(at), true
+			if change := h.changes(at); change.Before(next) {
+				next = change
+			}
+		}
+		if open {
+			if left := next.Sub(at); d <= left || !ends {
 				return at.Add(d)
 			}
 			d -= next.Sub(at)
@@ -24,6 +33,25 @@ func (h Hours) After(from time.Time, d time.Duration) time.Time {
 	}
 	return at
 }
+
+// Length is how much open time lies between two moments.
+func (all AllOf) Length(from, to time.Time) (d time.Duration) {
+	open := Hours{}.Between(from, to)
+	for _, h := range all {
+		var both []Interval
+		for _, a := range open {
+			both = append(both, h.Between(a.From, a.To)...)
+		}
+		open = both
+	}
+	for _, part := range open {
+		d += part.To.Sub(part.From)
+	}
+	return d
+}
+
+// After is that of one timetable.
+func (h Hours) After(from time.Time, d time.Duration) time.Time { return AllOf{h}.After(from, d) }
 
 // changes gives a moment after at until which the timetable stays as it is at that moment: where a part begins or ends, or the next day. Near a
 // change of the clocks, where times of the wall are missing or come twice, it goes by minutes.
@@ -50,12 +78,4 @@ func (h Hours) changes(at time.Time) time.Time {
 		}
 	}
 	return next
-}
-
-// Length is how much open time lies between two moments.
-func (h Hours) Length(from, to time.Time) (d time.Duration) {
-	for _, part := range h.Between(from, to) {
-		d += part.To.Sub(part.From)
-	}
-	return d
 }

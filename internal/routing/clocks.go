@@ -44,6 +44,7 @@ type SLA struct {
 	Accept  time.Duration
 	Attempt time.Duration
 	Contact time.Duration
+	Calling string // hours in which the law lets people be called, in the lead's own time zone; empty: always
 	Act     Act
 }
 
@@ -89,22 +90,37 @@ type Steps struct {
 	Escalate time.Time // one and a half times as much
 }
 
-// Steps works out when a clock's steps are due on the pool's calendar. who is the rep who has the lead; nil: nobody, and then the pool's
-// hours stand in for the rep's.
-func (p *Pool) Steps(c Clock, who *rep.Rep) Steps {
+// ClockHours are the hours in which one clock of the pool's leads runs. who is the rep who has the lead; nil: nobody, and then the pool's
+// hours stand in for the rep's. zone is the lead's own: calls that the law
+// forbids there are not waited for. Where it is not known, the pool's stands in.
+func (p *Pool) ClockHours(kind ClockKind, who *rep.Rep, zone string) rep.AllOf {
+	hours := rep.AllOf{p.calendar(who)}
+	if !kind.Held() || p.SLA.Calling == "" {
+		return hours
+	}
+	for _, tz := range []string{zone, p.Hours.Location().String()} {
+		calling, err := rep.Rep{Hours: p.SLA.Calling, Timezone: tz}.Timetable()
+		if tz != "" && err == nil {
+			return append(hours, calling)
+		}
+	}
+	return hours
+}
+
+// Steps works out when a clock's steps are due if it runs in some hours.
+func (c Clock) Steps(hours rep.AllOf) Steps {
 	if c.Since.IsZero() {
 		return Steps{}
 	}
-	hours := p.calendar(who)
 	after := func(share time.Duration) time.Time { return hours.After(c.Since, max(0, share-c.Used)) }
 	return Steps{Warn: after(c.Target / 2), Act: after(c.Target), Escalate: after(c.Target + c.Target/2)}
 }
 
-// Pause stops a clock at a moment, and lets it run again at another; zero: when somebody says so. Pausing what is paused already
-// changes until when.
-func (p *Pool) Pause(c Clock, at, until time.Time, who *rep.Rep) Clock {
+// Pause stops a clock that runs in some hours at a moment, and lets it run again at another; zero: when somebody says so. Pausing what is
+// paused already changes until when.
+func (c Clock) Pause(at, until time.Time, hours rep.AllOf) Clock {
 	if !c.Since.IsZero() && c.Since.Before(at) {
-		c.Used += p.calendar(who).Length(c.Since, at)
+		c.Used += hours.Length(c.Since, at)
 	}
 	c.Since = until
 	return c
