@@ -187,8 +187,9 @@ func working(roster *rep.Roster, people []rep.Rep, from, to time.Time) []rep.Int
 	return all
 }
 
-// CheckStored is what only the database can tell of a configuration: pools that could not carry the leads of last week, and hours and needs
-// that nobody covers, by the people and absences that are there. What was said before is not said again.
+// CheckStored is what only the database can tell of a configuration: pools that could not carry the leads of last week, hours and needs
+// that nobody covers, by the people and absences that are there, and golden leads that go to others than they should, which are errors. What was
+// said before is not said again.
 func CheckStored(ctx context.Context, db *postgres.DB, cfg *Config, said []Problem) ([]Problem, error) {
 	found, err := CheckVolume(ctx, db, cfg)
 	if err != nil {
@@ -213,6 +214,9 @@ func CheckStored(ctx context.Context, db *postgres.DB, cfg *Config, said []Probl
 		s[r.Email] = r
 	}
 	c := &checker{cfg: cfg}
+	if table, _ := cfg.Table(0); table != nil {
+		c.placements(table, s)
+	}
 	c.cover(s)
 	c.coverSoon(s, rep.BuildRoster(nil, absences, cfg.Calendars, now), now)
 	return slices.DeleteFunc(append(CheckDates(cfg, now), append(c.problems, found...)...), func(p Problem) bool {
