@@ -34,7 +34,7 @@ func History(ctx context.Context, db *postgres.DB, draft *playbook.Config, withi
 	if err != nil {
 		return sum, err
 	}
-	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}, unseen: map[string]bool{}}
+	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}, pools: map[string]routing.Load{}, unseen: map[string]bool{}}
 	all, err := rep.NewStore(db.Gorm).All(ctx)
 	if err != nil {
 		return sum, err
@@ -72,6 +72,7 @@ type past struct {
 	people map[string]*routing.Person
 	unseen map[string]bool                    // people whom no decision has looked at yet
 	turns  map[string]map[string]routing.Turn // by TurnsKey of a pool, then member
+	pools  map[string]routing.Load            // of pools and groups with limits of their own
 }
 
 // learn takes over what a decision knew of people and turns.
@@ -80,6 +81,7 @@ func (p *past) learn(r *routing.Record) {
 		p.people[email] = who
 		delete(p.unseen, email)
 	}
+	maps.Copy(p.pools, r.World.Pools)
 	for key, turns := range r.World.Turns {
 		p.keep(key, turns)
 	}
@@ -96,7 +98,7 @@ func (p *past) keep(key string, turns map[string]routing.Turn) {
 func (p *past) place(r *routing.Record) routing.Outcome {
 	c := routing.Case{Facts: r.Facts, New: true}
 	bare := routing.Place(p.table, &routing.World{Now: r.World.Now}, c) // only to learn which pools it is about
-	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}}
+	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}, Pools: maps.Clone(p.pools)}
 	chain := p.table.Chain(p.table.Pool(bare.Home))
 	w.Take(p.people, bare.Decision.Rep)
 	for _, pool := range chain {
