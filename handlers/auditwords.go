@@ -34,7 +34,7 @@ var (
 	didActions = map[string][]audit.Action{
 		"reveals":   {audit.ContactRevealed, audit.PayloadRead},
 		"publishes": {audit.Published, audit.RepsChanged, audit.DraftAdded, audit.DraftChanged, audit.DraftApproved, audit.DraftScheduled, audit.DraftFailed, audit.DraftDiscarded},
-		"people":    {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadReleased},
+		"people":    {audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadHandedOver},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
 		},
@@ -82,7 +82,7 @@ var deeds = map[audit.Action]string{
 	audit.DriftResolved: "marked as resolved", audit.DraftAdded: "began", audit.DraftChanged: "changed", audit.DraftApproved: "approved",
 	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
 	audit.RepActivated: "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
-	audit.LeadRerouted: "gave to others", audit.LeadReleased: "took from its holder", audit.CreditAdjusted: "adjusted the turns of",
+	audit.LeadRerouted: "gave to others", audit.LeadHandedOver: "handed to others", audit.CreditAdjusted: "adjusted the turns of",
 }
 
 func auditEntry(l audit.Line) views.AuditEntry {

@@ -8,7 +8,7 @@ CREATE TABLE lead_points (
 -- contract: takes nothing away, the wider rule below stands in its place
 ALTER TABLE credit_entry
     DROP CONSTRAINT credit_entry_kind_check,
-    ADD CONSTRAINT credit_entry_kind CHECK (kind IN ('bad_lead','declined','taken','transferred','no_show','cancelled','manual')) NOT VALID;
+    ADD CONSTRAINT credit_entry_kind CHECK (kind IN ('bad_lead','declined','taken','handed_over','no_show','cancelled','manual')) NOT VALID;
 
 DO $$
 BEGIN

@@ -60,7 +60,7 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/claim", api.Claim},
 		{post, "/v1/leads/:id/pass", api.Pass},
 		{post, "/v1/leads/:id/outcome", api.Outcome},
-		{post, "/v1/leads/:id/release", api.Release},
+		{post, "/v1/leads/:id/handover", api.HandOver},
 		{get, "/v1/alarms", api.Alarms},
 		{post, "/v1/alarms/:id/acknowledge", api.Acknowledge},
 		{get, "/v1/leads/:id/why", routing.Why},

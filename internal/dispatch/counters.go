@@ -25,13 +25,15 @@ FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email 
 // pointsSQL is loadsSQL in points. A lead without a row in lead_points counts one.
 const pointsSQL = `
 SELECT r.email,
-    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM offer o LEFT JOIN lead_points p ON p.lead_id = o.lead_id WHERE o.rep_id = r.id AND o.state = 'open'),
-    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id WHERE l.rep_id = r.id AND l.stage = 'claimed'),
-    array_agg(c.claimed_at ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL), array_agg(c.points ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL)
-FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email
-LEFT JOIN LATERAL (SELECT l.id, l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
-    WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour') c ON true
-GROUP BY r.id, r.email`
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM offer o LEFT JOIN lead_points p ON p.lead_id = o.lead_id
+        WHERE o.rep_id = r.id AND o.state = 'open'),
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+        WHERE l.rep_id = r.id AND l.stage = 'claimed'),
+    c.at, c.points
+FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email,
+LATERAL (SELECT array_agg(l.claimed_at ORDER BY l.id) AS at, array_agg(coalesce(p.points, 1) ORDER BY l.id) AS points
+    FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+    WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour') c`
 
 // quotasSQL reads what pools with limits of their own have in hand and took lately. An offer that has just ended in this transaction is not
 // open any more, and a lead that was taken from its holder has none; both are still of their stage. Nobody needs to count the leads of
@@ -39,8 +41,10 @@ GROUP BY r.id, r.email`
 const quotasSQL = `
 SELECT t.pool, h.offers, h.offer_points, h.uncontacted, h.uncontacted_points, c.at, c.points
 FROM unnest($1::text[], $2::integer[], $3::integer[]) AS t(pool, hours, most),
-LATERAL (SELECT count(*) FILTER (WHERE l.stage = 'offered')::integer AS offers, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'offered'), 0)::integer AS offer_points,
-        count(*) FILTER (WHERE l.stage = 'claimed')::integer AS uncontacted, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'claimed'), 0)::integer AS uncontacted_points
+LATERAL (SELECT count(*) FILTER (WHERE l.stage = 'offered')::integer AS offers,
+        coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'offered'), 0)::integer AS offer_points,
+        count(*) FILTER (WHERE l.stage = 'claimed')::integer AS uncontacted,
+        coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'claimed'), 0)::integer AS uncontacted_points
     FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
     WHERE l.stage IN ('offered', 'claimed') AND l.pool = t.pool AND (l.stage = 'claimed' AND l.rep_id IS NOT NULL
         OR l.stage = 'offered' AND EXISTS (SELECT FROM offer o WHERE o.lead_id = l.id AND o.state = 'open'))) h,

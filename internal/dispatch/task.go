@@ -23,9 +23,9 @@ const (
 	causeDeactivated  = "deactivated"
 	causeOverflow     = "overflow" // from one pool to the next, whatever led to it
 	causeDrain        = "drain"
-	causeUnseen       = "unseen"   // no screen showed the offer in time
-	causeTaken        = "taken"    // somebody took it from its holder
-	causeReleased     = "released" // its holder gave it to others
+	causeUnseen       = "unseen"      // no screen showed the offer in time
+	causeTaken        = "taken"       // somebody took it from its holder
+	causeHandedOver   = "handed_over" // its holder gave it to others
 )
 
 // States in which an offer ends here. Accepted is written by Claim.
@@ -60,7 +60,7 @@ type task struct {
 	ended    routing.Past    // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one
 	away     bool            // the rep was set away for it
-	released *credit.Entry   // why its holder no longer has it, apart from what it does to turns; nil: it had none, or an absence took it
+	handed   *credit.Entry   // why its holder no longer has it, apart from what it does to turns; nil: it had none, or an absence took it
 	ledger   *credit.Entry   // what that did to turns; nil: nothing
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change

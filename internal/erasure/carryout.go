@@ -76,7 +76,7 @@ var steps = []step{
 			reason = CASE WHEN state = 'open' THEN 'erased' WHEN state = 'declined' THEN '' ELSE reason END
 		WHERE lead_id = ANY($1) AND (state = 'open' OR state = 'declined' AND reason <> '') AND $2::uuid[] IS NOT NULL`},
 	// Why somebody lost the lead or gave it away, in words.
-	{"credits", `UPDATE credit_entry SET reason = '' WHERE lead_id = ANY($1) AND kind IN ('taken', 'transferred') AND $2::uuid[] IS NOT NULL`},
+	{"credits", `UPDATE credit_entry SET reason = '' WHERE lead_id = ANY($1) AND kind IN ('taken', 'handed_over') AND $2::uuid[] IS NOT NULL`},
 	{"bids", `DELETE FROM bid WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"alarms", `UPDATE alarm SET closed_at = clock_timestamp() WHERE lead_id = ANY($1) AND closed_at IS NULL AND $2::uuid[] IS NOT NULL`},
 	// Nothing more is sent. Raising the token makes the answer of a write that is under way count for nothing, and jobs find nothing to do.

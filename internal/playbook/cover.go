@@ -104,7 +104,8 @@ func (c *checker) cover(s staff) {
 			continue
 		}
 		if len(able) == 0 && len(w.needs) > 0 && slices.ContainsFunc(w.pool.Members, func(m routing.Member) bool { return s[m.Rep].Active }) {
-			c.warn(w.needsPath, "needs_unmet", "give the tags to somebody of the pool, or ask for less", "%s needs %s of one person, which nobody in the pool %q has", w.what, listed(w.needs), w.pool.Slug)
+			c.warn(w.needsPath, "needs_unmet", "give the tags to somebody of the pool, or ask for less",
+				"%s needs %s of one person, which nobody in the pool %q has", w.what, listed(w.needs), w.pool.Slug)
 			continue
 		}
 		if !w.promised() || seen[w.key()] {
