@@ -52,7 +52,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete bids", `DELETE FROM bid WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete alarms", `DELETE FROM alarm WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
-	{"delete points", `DELETE FROM lead_points WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete what leads ask for", `DELETE FROM lead_asks WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete later decisions", `DELETE FROM decision_step WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete events", `DELETE FROM event WHERE lead_id IN (SELECT id FROM demo_lead)`},

@@ -132,7 +132,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 			st.store(send, w.Turns[st.key], w)
 		}
 	}
-	notePoints(send, batch)
+	noteAsks(send, batch)
 	queueLedger(send, batch)
 	s.deliver(send, snap, batch, &e.claimed)
 	events, err := eventsOf(batch)

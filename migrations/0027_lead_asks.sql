@@ -1,7 +1,9 @@
--- What a lead counts in limits on points, as the rule that decided on it says. No row: one point. Written with the first decision.
-CREATE TABLE lead_points (
+-- What the rule that decided on a lead asks of whoever gets it, and what the lead counts in limits on points. No row: nothing, and one point.
+-- Written with the first decision, which says the same.
+CREATE TABLE lead_asks (
     lead_id uuid PRIMARY KEY,
-    points  integer NOT NULL CHECK (points > 1)
+    points  integer NOT NULL CHECK (points > 0),
+    needs   text[] NOT NULL                          -- tags
 );
 
 -- One more kind of row in the ledger of turns.
@@ -13,6 +15,6 @@ ALTER TABLE credit_entry
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'leadline_reporting') THEN
-        GRANT SELECT ON lead_points TO leadline_reporting;
+        GRANT SELECT ON lead_asks TO leadline_reporting;
     END IF;
 END $$;
