@@ -299,6 +299,9 @@ func (c *call) acknowledged(ctx context.Context, db *postgres.DB, cfg *playbook.
 	for _, p := range found {
 		fmt.Fprintln(c.stderr, p)
 	}
+	if playbook.Failed(found) {
+		return fmt.Errorf("the configuration has errors; nothing was published")
+	}
 	problems = slices.Concat(problems, found)
 	acks := strings.FieldsFunc(c.flags["ack"], func(r rune) bool { return r == ',' || r == ' ' })
 	open := playbook.Unacknowledged(problems, acks)

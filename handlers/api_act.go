@@ -87,9 +87,9 @@ func (a *API) Pass(c *fiber.Ctx) error {
 	return a.placeOf(c, id)
 }
 
-// Release is POST /v1/leads/{id}/release {rep, reason}: takes a lead that was not contacted yet from its holder and gives it to others. With
+// HandOver is POST /v1/leads/{id}/handover {rep, reason}: takes a lead that was not contacted yet from its holder and gives it to others. With
 // a rep, who must be the holder, they give it away by choice.
-func (a *API) Release(c *fiber.Ctx) error {
+func (a *API) HandOver(c *fiber.Ctx) error {
 	var body struct {
 		Rep    string `json:"rep"` // e-mail address
 		Reason string `json:"reason"`
@@ -101,7 +101,7 @@ func (a *API) Release(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	request := dispatch.ReleaseRequest{Reason: body.Reason}
+	request := dispatch.HandOverRequest{Reason: body.Reason}
 	if body.Rep == "" {
 		id, err = a.leads.Resolve(c.UserContext(), GrantOf(c).Leads, id)
 	} else {
@@ -113,7 +113,7 @@ func (a *API) Release(c *fiber.Ctx) error {
 		return err
 	}
 	request.LeadID = id
-	if err := a.dispatch.Release(c.UserContext(), request); err != nil {
+	if err := a.dispatch.HandOver(c.UserContext(), request); err != nil {
 		return a.tooLate(c, id, err)
 	}
 	return a.placeOf(c, id)

@@ -100,6 +100,9 @@ func (b *draftBody) config(ctx context.Context, db *postgres.DB) (*playbook.Conf
 	if err != nil {
 		return nil, err
 	}
+	if playbook.Failed(more) {
+		return nil, playbook.Refusal(more)
+	}
 	if open := playbook.Unacknowledged(append(slices.Clone(problems), more...), b.Acknowledge); len(open) > 0 {
 		return nil, &fault.Error{
 			Kind: fault.Invalid, Code: "warnings", Message: "The configuration has warnings. Change the text, or name their codes in acknowledge.",

@@ -38,7 +38,7 @@ var (
 			audit.ShadowBegan, audit.ShadowEnded, audit.CanaryBegan, audit.CanaryEnded,
 		},
 		"people": {
-			audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadReleased,
+			audit.RepActivated, audit.RepDeactivated, audit.AbsenceAdded, audit.AbsenceRemoved, audit.CreditAdjusted, audit.LeadRerouted, audit.LeadHandedOver,
 		},
 		"access": {
 			audit.AccountAdded, audit.AccountChanged, audit.AccountDisabled, audit.LinkMade, audit.SetupUsed, audit.TokenAdded, audit.TokenRevoked,
@@ -88,7 +88,7 @@ var deeds = map[audit.Action]string{
 	audit.DraftScheduled: "set a time for", audit.DraftFailed: "could not publish", audit.DraftDiscarded: "discarded",
 	audit.ShadowBegan: "began", audit.ShadowEnded: "ended", audit.CanaryBegan: "began a canary of", audit.CanaryEnded: "ended the canary of",
 	audit.RepActivated: "activated", audit.RepDeactivated: "deactivated", audit.AbsenceAdded: "noted an absence of", audit.AbsenceRemoved: "took back an absence of",
-	audit.LeadRerouted: "gave to others", audit.LeadReleased: "took from its holder", audit.CreditAdjusted: "adjusted the turns of",
+	audit.LeadRerouted: "gave to others", audit.LeadHandedOver: "handed to others", audit.CreditAdjusted: "adjusted the turns of",
 }
 
 func auditEntry(l audit.Line) views.AuditEntry {

@@ -238,7 +238,7 @@ func MomentOf(kind string, at, accepted time.Time, who, pool string, data map[st
 		m.Word, m.Detail = "Chat", joined(text("connection"), "card updated")
 	case "chat_refused":
 		m.Word, m.Detail = "Chat refused", joined(text("connection"), text("reason"))
-	case "released":
+	case "handed_over":
 		m.Word, m.Detail = "Released", "it was held for review; now it goes on"
 		if m.Person = text("account") != ""; !m.Person {
 			m.Detail = "it was held for review; the same person sent the form again"
@@ -310,7 +310,7 @@ func cause(c string) string {
 		return "nobody free before"
 	case "taken":
 		return "it was taken from whoever had it"
-	case "released":
+	case "handed_over":
 		return "whoever had it gave it to others"
 	case "drain":
 		return "somebody became free"

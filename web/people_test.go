@@ -87,11 +87,11 @@ func TestAPI_AbsencesHoldAtOnceAndAreTakenBack(t *testing.T) {
 	if ledger := call(http.MethodGet, "/v1/pools/global/credits", "").json(t)["credits"].([]any); len(ledger) != 1 || ledger[0].(map[string]any)["reason"] != "A quiet week" {
 		t.Errorf("ledger: %v", ledger)
 	}
-	expect(t, "nobody has it", call(http.MethodPost, path+"/release", `{"reason":"Mia knows them"}`), http.StatusConflict)
+	expect(t, "nobody has it", call(http.MethodPost, path+"/handover", `{"reason":"Mia knows them"}`), http.StatusConflict)
 	expect(t, "claim", call(http.MethodPost, path+"/claim", `{"rep":"sam@example.com"}`), http.StatusOK)
-	expect(t, "taken without a reason", call(http.MethodPost, path+"/release", `{}`), http.StatusUnprocessableEntity)
-	expect(t, "given away by another", call(http.MethodPost, path+"/release", `{"rep":"ben@example.com","reason":"I know them"}`), http.StatusForbidden)
-	taken := call(http.MethodPost, path+"/release", `{"reason":"Mia knows them"}`)
+	expect(t, "taken without a reason", call(http.MethodPost, path+"/handover", `{}`), http.StatusUnprocessableEntity)
+	expect(t, "given away by another", call(http.MethodPost, path+"/handover", `{"rep":"ben@example.com","reason":"I know them"}`), http.StatusForbidden)
+	taken := call(http.MethodPost, path+"/handover", `{"reason":"Mia knows them"}`)
 	expect(t, "taken", taken, http.StatusOK)
 	if taken.json(t)["lead_id"] != found["lead_id"] || taken.json(t)["stage"] == "claimed" {
 		t.Errorf("taken: %s", taken.body)

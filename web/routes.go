@@ -62,7 +62,7 @@ func (s *server) routes() []route {
 		{post, "/v1/leads/:id/outcome", api.Outcome},
 		{post, "/v1/leads/:id/pause", api.Pause},
 		{post, "/v1/leads/:id/resume", api.Resume},
-		{post, "/v1/leads/:id/release", api.Release},
+		{post, "/v1/leads/:id/handover", api.HandOver},
 		{get, "/v1/alarms", api.Alarms},
 		{post, "/v1/alarms/:id/acknowledge", api.Acknowledge},
 		{get, "/v1/leads/:id/why", routing.Why},

@@ -53,7 +53,7 @@ const (
 	AbsenceAdded     Action = "absence.added"       // object: rep; detail: {absence, kind, from, until}
 	AbsenceRemoved   Action = "absence.removed"     // object: rep; detail: as before
 	LeadRerouted     Action = "lead.rerouted"       // object: lead taken from somebody who was deactivated; detail: {rep}
-	LeadReleased     Action = "lead.released"       // object: lead taken from its holder, or given to others by them; detail: {rep, kind}; note: the reason
+	LeadHandedOver   Action = "lead.handed_over"    // object: lead taken from its holder, or given to others by them; detail: {rep, kind}; note: the reason
 	CreditAdjusted   Action = "credit.adjusted"     // object: rep; detail: {pool, amount}; note: the reason
 	Exported         Action = "config.exported"     //
 	AuditSeen        Action = "audit.seen"          // detail: the filter, as ids and names

@@ -28,13 +28,13 @@ type Kind string
 
 // The kinds.
 const (
-	BadLead     Kind = "bad_lead"    // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
-	Declined    Kind = "declined"    // the rep passed it for a reason that is not theirs
-	NoShow      Kind = "no_show"     // the lead did not come to what it had booked, or did after all
-	Cancelled   Kind = "cancelled"   // the lead called off what it had booked, or did not after all
-	Taken       Kind = "taken"       // somebody took the lead from the rep, with a reason
-	Transferred Kind = "transferred" // the rep gave the lead to others by choice, with a reason: the turn is spent
-	Manual      Kind = "manual"      // a manager's adjustment, with a reason
+	BadLead    Kind = "bad_lead"    // the lead was spam, a duplicate or a wrong contact, or turned out not to be after all
+	Declined   Kind = "declined"    // the rep passed it for a reason that is not theirs
+	NoShow     Kind = "no_show"     // the lead did not come to what it had booked, or did after all
+	Cancelled  Kind = "cancelled"   // the lead called off what it had booked, or did not after all
+	Taken      Kind = "taken"       // somebody took the lead from the rep, with a reason
+	HandedOver Kind = "handed_over" // the rep gave the lead to others by choice, with a reason: the turn is spent
+	Manual     Kind = "manual"      // a manager's adjustment, with a reason
 )
 
 // Bound is how far from the mean of a pool's members a credit can be, in turns. The allocator of package routing keeps the same.

@@ -56,7 +56,7 @@ var removeSteps = []struct{ what, sql string }{
 	{"delete pauses", `DELETE FROM lead_pause WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete alarms", `DELETE FROM alarm WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete decisions", `DELETE FROM decision WHERE lead_id IN (SELECT id FROM demo_lead)`},
-	{"delete points", `DELETE FROM lead_points WHERE lead_id IN (SELECT id FROM demo_lead)`},
+	{"delete what leads ask for", `DELETE FROM lead_asks WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete later decisions", `DELETE FROM decision_step WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete what a shadow found", `DELETE FROM shadow_lead WHERE lead_id IN (SELECT id FROM demo_lead)`},
 	{"delete deliveries", `DELETE FROM delivery WHERE lead_id IN (SELECT id FROM demo_lead)`},

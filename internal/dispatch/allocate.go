@@ -44,11 +44,11 @@ func (w *world) allocate(batch []*task) (err error) {
 // choice has had the turn, and that is written down.
 func (w *world) giveBack(t *task) {
 	turn, entry := t.ended, credit.Entry{Kind: credit.Declined, Reason: string(t.declined)}
-	if t.released != nil {
-		turn, entry = t.takenBy(t.released.RepID), *t.released
+	if t.handed != nil {
+		turn, entry = t.takenBy(t.handed.RepID), *t.handed
 	}
 	pool := t.under.table.Pool(turn.Pool)
-	if pool == nil || turn.Rung != routing.RungTurn || t.released == nil && !t.declined.ReturnsTurn() {
+	if pool == nil || turn.Rung != routing.RungTurn || t.handed == nil && !t.declined.ReturnsTurn() {
 		return
 	}
 	entry.Pool, entry.RepID, entry.LeadID = pool.TurnsKey(), turn.Rep, &t.id
@@ -56,7 +56,7 @@ func (w *world) giveBack(t *task) {
 	for email, who := range w.People {
 		switch {
 		case row == nil || who.ID != turn.Rep:
-		case entry.Kind == credit.Transferred:
+		case entry.Kind == credit.HandedOver:
 			t.ledger = &entry
 		case w.ReturnTurn(pool, email):
 			entry.Amount = 1

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"leadline/internal/rep"
@@ -22,16 +21,18 @@ SELECT r.email,
     ARRAY(SELECT l.claimed_at FROM lead l WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour')
 FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email`
 
-// pointsSQL is loadsSQL in points. A lead without a row in lead_points counts one.
+// pointsSQL is loadsSQL in points. A lead without a row in lead_asks counts one.
 const pointsSQL = `
 SELECT r.email,
-    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM offer o LEFT JOIN lead_points p ON p.lead_id = o.lead_id WHERE o.rep_id = r.id AND o.state = 'open'),
-    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id WHERE l.rep_id = r.id AND l.stage = 'claimed'),
-    array_agg(c.claimed_at ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL), array_agg(c.points ORDER BY c.id) FILTER (WHERE c.id IS NOT NULL)
-FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email
-LEFT JOIN LATERAL (SELECT l.id, l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
-    WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour') c ON true
-GROUP BY r.id, r.email`
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM offer o LEFT JOIN lead_asks p ON p.lead_id = o.lead_id
+        WHERE o.rep_id = r.id AND o.state = 'open'),
+    (SELECT coalesce(sum(coalesce(p.points, 1)), 0)::integer FROM lead l LEFT JOIN lead_asks p ON p.lead_id = l.id
+        WHERE l.rep_id = r.id AND l.stage = 'claimed'),
+    c.at, c.points
+FROM unnest($1::text[], $2::integer[]) AS t(email, hours) JOIN rep r ON r.email = t.email,
+LATERAL (SELECT array_agg(l.claimed_at ORDER BY l.id) AS at, array_agg(coalesce(p.points, 1) ORDER BY l.id) AS points
+    FROM lead l LEFT JOIN lead_asks p ON p.lead_id = l.id
+    WHERE l.rep_id = r.id AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour') c`
 
 // quotasSQL reads what pools with limits of their own have in hand and took lately. An offer that has just ended in this transaction is not
 // open any more, and a lead that was taken from its holder has none; both are still of their stage. Nobody needs to count the leads of
@@ -39,13 +40,15 @@ GROUP BY r.id, r.email`
 const quotasSQL = `
 SELECT t.pool, h.offers, h.offer_points, h.uncontacted, h.uncontacted_points, c.at, c.points
 FROM unnest($1::text[], $2::integer[], $3::integer[]) AS t(pool, hours, most),
-LATERAL (SELECT count(*) FILTER (WHERE l.stage = 'offered')::integer AS offers, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'offered'), 0)::integer AS offer_points,
-        count(*) FILTER (WHERE l.stage = 'claimed')::integer AS uncontacted, coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'claimed'), 0)::integer AS uncontacted_points
-    FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+LATERAL (SELECT count(*) FILTER (WHERE l.stage = 'offered')::integer AS offers,
+        coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'offered'), 0)::integer AS offer_points,
+        count(*) FILTER (WHERE l.stage = 'claimed')::integer AS uncontacted,
+        coalesce(sum(coalesce(p.points, 1)) FILTER (WHERE l.stage = 'claimed'), 0)::integer AS uncontacted_points
+    FROM lead l LEFT JOIN lead_asks p ON p.lead_id = l.id
     WHERE l.stage IN ('offered', 'claimed') AND l.pool = t.pool AND (l.stage = 'claimed' AND l.rep_id IS NOT NULL
         OR l.stage = 'offered' AND EXISTS (SELECT FROM offer o WHERE o.lead_id = l.id AND o.state = 'open'))) h,
 LATERAL (SELECT array_agg(r.claimed_at ORDER BY r.claimed_at) AS at, array_agg(r.points ORDER BY r.claimed_at) AS points
-    FROM (SELECT l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id
+    FROM (SELECT l.claimed_at, coalesce(p.points, 1) AS points FROM lead l LEFT JOIN lead_asks p ON p.lead_id = l.id
         WHERE l.pool = t.pool AND l.claimed_at > statement_timestamp() - t.hours * interval '1 hour' ORDER BY l.claimed_at DESC LIMIT t.most) r) c`
 
 // loads is what the database says of leads of a rep or a pool, as a number or in points.
@@ -195,18 +198,4 @@ func placeOf(zone string) *time.Location {
 		return time.UTC
 	}
 	return place
-}
-
-// notePoints queues what leads count that count more than one, once they are decided on.
-func notePoints(send *pgx.Batch, batch []*task) {
-	var ids []uuid.UUID
-	var points []int
-	for _, t := range batch {
-		if t.routed() && t.decision.Points > 1 {
-			ids, points = append(ids, t.id), append(points, t.decision.Points)
-		}
-	}
-	if len(ids) > 0 {
-		send.Queue(`INSERT INTO lead_points (lead_id, points) SELECT * FROM unnest($1::uuid[], $2::integer[]) ON CONFLICT (lead_id) DO NOTHING`, ids, points)
-	}
 }

@@ -25,11 +25,14 @@ SELECT pool FROM p WHERE pool IS NOT NULL`
 
 // Hot leads first, then the oldest; however often a lead was offered before, it is offered again. The second condition finds leads for
 // the persons named by a rule, wherever they wait.
+// The third leaves out leads that ask for what nobody can.
 const drainSQL = `SELECT ` + taskColumns + ` FROM lead l
 WHERE l.stage = 'waiting' AND ($2::uuid[] IS NULL OR l.id = ANY($2)) AND NOT l.id = ANY($8::uuid[])
   AND (l.pool = ANY($5::text[])
     OR cardinality($6::text[]) > 0 AND l.pool = ANY($4::text[]) AND EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND d.trace->>'rep' = ANY($6))
     OR $7 AND (l.pool <> ALL($4) OR EXISTS (SELECT FROM decision d WHERE d.lead_id = l.id AND ` + overruledSQL + `)))
+  AND NOT EXISTS (SELECT FROM lead_asks a WHERE a.lead_id = l.id AND a.needs <> '{}'
+    AND NOT EXISTS (SELECT FROM unnest($9::text[]) AS f(tags) WHERE a.needs <@ string_to_array(f.tags, ' ')))
 ORDER BY l.intent = 'high' DESC, l.id LIMIT $3 FOR UPDATE SKIP LOCKED`
 
 // drain says which waiting leads are worth a look.
@@ -37,6 +40,7 @@ type drain struct {
 	known  []string // the pools of this configuration
 	ready  []string // pools in which somebody can be offered a lead
 	people []string // e-mail addresses of persons named by rules, and owners of leads, who can take leads now
+	skills []string // sets of tags that somebody has who is there
 	strays bool     // also leads whose pool no configuration knew, or that a canary put where they are which was taken back
 	// Hours, absences and days begin and end with whole minutes: waiting leads are looked at when one begins, not at the next tick.
 	nextMinute time.Duration // 0: none wait
@@ -102,6 +106,7 @@ func (s *Service) survey(ctx context.Context, tx pgx.Tx, snap Snapshot, named []
 			d.people = append(d.people, email)
 		}
 	}
+	d.skills = skills(&w.World)
 	for _, table := range snap.tables() {
 		for _, p := range table.Pools() {
 			d.known = append(d.known, p.Slug)
@@ -135,6 +140,6 @@ func (s *Service) waitingLeads(d *drain, parked []uuid.UUID) source {
 		return t, err
 	}
 	return func(send *pgx.Batch, only []uuid.UUID, found *[]*task) {
-		take(send, found, "waiting leads", scan, drainSQL, s.Node, only, batchSize, d.known, d.ready, d.people, d.strays, parked)
+		take(send, found, "waiting leads", scan, drainSQL, s.Node, only, batchSize, d.known, d.ready, d.people, d.strays, parked, d.skills)
 	}
 }

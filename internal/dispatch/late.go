@@ -205,7 +205,7 @@ type lateLead struct {
 func (l lateLead) over(kind routing.ClockKind) string {
 	open := l.stage == lead.StageOffered || l.stage == lead.StageWaiting
 	switch {
-	case l.erased || !open && (l.holder == nil || !l.held()):
+	case l.erased || !open && (l.holder == nil || !l.inHands()):
 		return stoppedClosed
 	case !kind.Held() && !open:
 		return stoppedClaimed

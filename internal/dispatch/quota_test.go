@@ -268,12 +268,12 @@ func TestQuota_NobodyIsEverOverAnyLimit(t *testing.T) {
 		}
 	}
 	d.sound()
-	const held = `SELECT coalesce(sum(coalesce(p.points, 1)), 0)::int FROM lead l LEFT JOIN lead_points p ON p.lead_id = l.id WHERE l.stage IN ('offered', 'claimed') AND `
+	const held = `SELECT coalesce(sum(coalesce(p.points, 1)), 0)::int FROM lead l LEFT JOIN lead_asks p ON p.lead_id = l.id WHERE l.stage IN ('offered', 'claimed') AND `
 	for what, c := range map[string]struct{ have, limit int }{
 		"leads of the pool in an hour":  {ask[int](d, `SELECT count(*) FROM lead WHERE stage IN ('offered', 'claimed') AND pool = 'first'`), 6},
 		"points of the pool in a day":   {ask[int](d, held+`l.pool = 'first'`), 12},
 		"points of the group in a week": {ask[int](d, held+`true`), 17},
-		"points of ben in a day": {ask[int](d, `SELECT coalesce(sum(coalesce(p.points, 1)), 0)::int FROM offer o LEFT JOIN lead_points p USING (lead_id)
+		"points of ben in a day": {ask[int](d, `SELECT coalesce(sum(coalesce(p.points, 1)), 0)::int FROM offer o LEFT JOIN lead_asks p USING (lead_id)
 			WHERE o.rep_id = $1 AND o.state IN ('open', 'accepted')`, d.reps["ben"]), 9},
 		"open offers of eve": {ask[int](d, `SELECT count(*) FROM offer WHERE rep_id = $1 AND state = 'open'`, d.reps["eve"]), 2},
 		"open leads of mia":  {ask[int](d, `SELECT count(*) FROM offer WHERE rep_id = $1 AND state IN ('open', 'accepted')`, d.reps["mia"]), 4},
@@ -290,4 +290,29 @@ func TestQuota_NobodyIsEverOverAnyLimit(t *testing.T) {
 		t.Errorf("no decision names the limit of the group; there are %v", seen)
 	}
 	d.replays()
+}
+
+// However many leads wait for somebody with a tag, those that anybody can take are offered the moment somebody is there.
+func TestNeeds_LeadsThatNobodyCanTakeAreInNobodysWay(t *testing.T) {
+	t.Parallel()
+	d := setup(t, "mia", "ben")
+	d.exec(`UPDATE rep SET presence = 'away'`)
+	d.configureRules(1, []routing.Rule{
+		{Name: "rest", Band: routing.Default, Then: routing.Target{Pool: "first"}},
+		{Name: "german", When: routing.Condition{Country: []string{"DE"}}, Then: routing.Target{Pool: "first", Needs: []string{"german"}}},
+	}, pool("first", long, "mia", "ben"))
+	p := d.run()
+	german, plain := d.submit(p, 300), d.submitFrom(p, 1, "FR")[0]
+	waiting := func() int { return ask[int](d, `SELECT count(*) FROM lead WHERE stage = 'waiting'`) }
+	d.eventually("all to wait", func() bool { return waiting() == 301 })
+	d.exec(`UPDATE rep SET presence = 'available' WHERE email = $1`, email("mia"))
+	p.PresenceChanged()
+	d.reaches(plain, "turn:first:mia open")
+	if n := waiting(); n != 300 {
+		t.Errorf("%d of 300 leads wait that mia cannot take", n)
+	}
+	d.exec(`INSERT INTO rep_terms (rep_id, tags) SELECT id, 'german' FROM rep WHERE email = $1`, email("ben"))
+	d.exec(`UPDATE rep SET presence = 'available' WHERE email = $1`, email("ben"))
+	p.PresenceChanged()
+	d.settled(german)
 }

@@ -26,7 +26,7 @@ const (
 	causeUnseen       = "unseen"        // no screen showed the offer in time
 	causeKept         = "kept"          // for its owner, who cannot take it now: their absence does not end the offer
 	causeTaken        = "taken"         // somebody took it from its holder
-	causeReleased     = "released"      // its holder gave it to others
+	causeHandedOver   = "handed_over"   // its holder gave it to others
 	causeExpired      = "sla_expired"   // a clock of the lead is over
 	causeEscalated    = "sla_escalated" // far over
 )
@@ -69,7 +69,7 @@ type task struct {
 	ended    routing.Past    // the offer that ended now, when endState is set
 	missed   int             // the rep's misses in a row after this one
 	away     bool            // the rep was set away for it
-	released *credit.Entry   // why its holder no longer has it, apart from what it does to turns; nil: it had none, or an absence took it
+	handed   *credit.Entry   // why its holder no longer has it, apart from what it does to turns; nil: it had none, or an absence took it
 	ledger   *credit.Entry   // what that did to turns; nil: nothing
 	alarm    string          // to open; empty: none
 	to       *placement      // nil: its place does not change

@@ -142,7 +142,7 @@ func TestCredits_NoShowAndCancelledGiveBackWhatThePoolSays(t *testing.T) {
 	}
 }
 
-func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing.T) {
+func TestHandOver_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing.T) {
 	t.Parallel()
 	d := setup(t, "mia", "ben")
 	first := pool("first", long, "mia", "ben")
@@ -152,12 +152,12 @@ func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing
 	credits := func() float64 {
 		return ask[float64](d, `SELECT credits[array_position(members, $1)] FROM pool_state WHERE pool = 'first'`, d.reps["mia"])
 	}
-	release := func(id uuid.UUID, by string, reason string) error {
-		return p.Release(t.Context(), dispatch.ReleaseRequest{LeadID: id, RepID: d.reps[by], Reason: reason})
+	handOver := func(id uuid.UUID, by string, reason string) error {
+		return p.HandOver(t.Context(), dispatch.HandOverRequest{LeadID: id, RepID: d.reps[by], Reason: reason})
 	}
 	ids := d.submit(p, 3)
 	d.settled(ids)
-	if err := release(ids[0], "", "Somebody else knows them"); !fault.Is(err, fault.Conflict) {
+	if err := handOver(ids[0], "", "Somebody else knows them"); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a lead that nobody has: %v", err)
 	}
 	for _, id := range ids {
@@ -168,11 +168,11 @@ func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing
 		by, reason string
 		want       fault.Kind
 	}{{"", " ", fault.Invalid}, {"ben", "I want it", fault.Forbidden}} {
-		if err := release(ids[0], c.by, c.reason); !fault.Is(err, c.want) {
+		if err := handOver(ids[0], c.by, c.reason); !fault.Is(err, c.want) {
 			t.Errorf("%q for %q: %v", c.by, c.reason, err)
 		}
 	}
-	if err := release(ids[0], "", "Ben knows them"); err != nil {
+	if err := handOver(ids[0], "", "Ben knows them"); err != nil {
 		t.Fatal(err)
 	}
 	d.reaches(ids[0], "turn:first:mia accepted, turn:first:ben open")
@@ -180,7 +180,7 @@ func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing
 		t.Errorf("a lead that was taken gave %.2f of a turn back", got)
 	}
 	before = credits()
-	if err := release(ids[1], "mia", "I am leaving early"); err != nil {
+	if err := handOver(ids[1], "mia", "I am leaving early"); err != nil {
 		t.Fatal(err)
 	}
 	d.reaches(ids[1], "turn:first:mia accepted, turn:first:ben open")
@@ -190,14 +190,14 @@ func TestRelease_WhatIsTakenGivesTheTurnBackAndWhatIsGivenAwayDoesNot(t *testing
 	if err := p.Outcome(t.Context(), dispatch.OutcomeRequest{LeadID: ids[2], RepID: d.reps["mia"], Disposition: "connected"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := release(ids[2], "", "Ben knows them"); !fault.Is(err, fault.Conflict) {
+	if err := handOver(ids[2], "", "Ben knows them"); !fault.Is(err, fault.Conflict) {
 		t.Errorf("a lead that was contacted: %v", err)
 	}
 	ledger := ask[string](d, `SELECT string_agg(concat_ws(' ', kind, amount, reason), ', ' ORDER BY id) FROM credit_entry WHERE rep_id = $1`, d.reps["mia"])
-	if ledger != "taken 1 Ben knows them, transferred 0 I am leaving early" {
+	if ledger != "taken 1 Ben knows them, handed_over 0 I am leaving early" {
 		t.Errorf("the ledger says %q", ledger)
 	}
-	if n := ask[int](d, `SELECT count(*) FROM audit WHERE action = $1 AND object = ANY($2::text[])`, audit.LeadReleased, ids); n != 2 {
+	if n := ask[int](d, `SELECT count(*) FROM audit WHERE action = $1 AND object = ANY($2::text[])`, audit.LeadHandedOver, ids); n != 2 {
 		t.Errorf("%d of 2 are in the record", n)
 	}
 	d.sound()

@@ -133,7 +133,7 @@ func (s *Service) write(snap Snapshot, w *world, batch []*task) (*pgx.Batch, *ef
 		}
 	}
 	w.startClocks(send, batch, e)
-	notePoints(send, batch)
+	noteAsks(send, batch)
 	queueLedger(send, batch)
 	queueJoined(send, batch)
 	queueHeld(send, batch)

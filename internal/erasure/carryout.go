@@ -78,7 +78,7 @@ var steps = []step{
 			reason = CASE WHEN state = 'open' THEN 'erased' WHEN state = 'declined' THEN '' ELSE reason END
 		WHERE lead_id = ANY($1) AND (state = 'open' OR state = 'declined' AND reason <> '') AND $2::uuid[] IS NOT NULL`},
 	// Why somebody lost the lead or gave it away, in words.
-	{"credits", `UPDATE credit_entry SET reason = '' WHERE lead_id = ANY($1) AND kind IN ('taken', 'transferred') AND $2::uuid[] IS NOT NULL`},
+	{"credits", `UPDATE credit_entry SET reason = '' WHERE lead_id = ANY($1) AND kind IN ('taken', 'handed_over') AND $2::uuid[] IS NOT NULL`},
 	{"bids", `DELETE FROM bid WHERE lead_id = ANY($1) AND $2::uuid[] IS NOT NULL`},
 	{"clocks", `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = 'erased' WHERE lead_id = ANY($1) AND stopped_at IS NULL AND $2::uuid[] IS NOT NULL`},
 	{"pauses", `UPDATE lead_pause SET note = '' WHERE lead_id = ANY($1) AND note <> '' AND $2::uuid[] IS NOT NULL`},

@@ -44,6 +44,12 @@ var situations = []struct {
 			d.t.Fatal(err)
 		}
 	}},
+	{"handed over", func(d *desk, h *human, id uuid.UUID) {
+		claim(d, h, id)
+		if err := d.dispatch.HandOver(d.t.Context(), dispatch.HandOverRequest{LeadID: id, Reason: "Somebody knows " + h.email}); err != nil {
+			d.t.Fatal(err)
+		}
+	}},
 	{"contacted", func(d *desk, h *human, id uuid.UUID) { outcome(d, h, id, "connected") }},
 	{"booked", func(d *desk, h *human, id uuid.UUID) {
 		outcome(d, h, id, "booked")

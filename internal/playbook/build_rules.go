@@ -198,5 +198,6 @@ func (b *builder) tests() {
 			},
 			Expect: Expectation{Pool: d.Expect.Pool, Rep: b.email(path+".expect.rep", what, &d.Expect.Rep), Rule: d.Expect.Rule},
 		})
+		b.circumstances(path, what, d, &b.cfg.Tests[i])
 	}
 }

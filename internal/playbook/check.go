@@ -35,6 +35,7 @@ func checked(cfg *Config) []Problem {
 		c.fromRouting(table.Shadowed())
 		c.holes(table)
 		c.golden(table)
+		c.placements(table, staffOf(cfg.Reps))
 	}
 	slices.SortStableFunc(c.problems, func(a, b Problem) int {
 		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line)

@@ -1,8 +1,10 @@
 package playbook_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +67,29 @@ func TestCheck_SaysNothingOfWhatIsFine(t *testing.T) {
 	for _, file := range corpus(t, "clean", 10) {
 		if _, problems := problemsOf(t, file); len(problems) > 0 {
 			t.Errorf("%s: %v", file, problems)
+		}
+	}
+}
+
+// What is exported of any of them says the same, and is exported to the same byte again.
+func TestCanonical_OfWhatIsFineIsItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, file := range corpus(t, "clean", 10) {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := parse(t, string(src))
+		first := cfg.Canonical()
+		again, problems := playbook.Parse(file, first)
+		if again == nil {
+			t.Fatalf("%s cannot be read back: %v\n%s", file, problems, first)
+		}
+		if second := again.Canonical(); !bytes.Equal(first, second) {
+			t.Errorf("%s: exports differ:\n%s\n%s", file, first, second)
+		}
+		if !reflect.DeepEqual(cfg.Tests, again.Tests) || !reflect.DeepEqual(cfg.Pools, again.Pools) || !reflect.DeepEqual(cfg.Rules, again.Rules) {
+			t.Errorf("%s says something else once it was exported:\n%s", file, first)
 		}
 	}
 }

@@ -104,7 +104,8 @@ func (c *checker) cover(s staff) {
 			continue
 		}
 		if len(able) == 0 && len(w.needs) > 0 && slices.ContainsFunc(w.pool.Members, func(m routing.Member) bool { return s[m.Rep].Active }) {
-			c.warn(w.needsPath, "needs_unmet", "give the tags to somebody of the pool, or ask for less", "%s needs %s of one person, which nobody in the pool %q has", w.what, listed(w.needs), w.pool.Slug)
+			c.warn(w.needsPath, "needs_unmet", "give the tags to somebody of the pool, or ask for less",
+				"%s needs %s of one person, which nobody in the pool %q has", w.what, listed(w.needs), w.pool.Slug)
 			continue
 		}
 		if !w.promised() || seen[w.key()] {
@@ -187,8 +188,9 @@ func working(roster *rep.Roster, people []rep.Rep, from, to time.Time) []rep.Int
 	return all
 }
 
-// CheckStored is what only the database can tell of a configuration: pools that could not carry the leads of last week, and hours and needs
-// that nobody covers, by the people and absences that are there. What was said before is not said again.
+// CheckStored is what only the database can tell of a configuration: pools that could not carry the leads of last week, hours and needs
+// that nobody covers, by the people and absences that are there, and golden leads that go to others than they should, which are errors. What was
+// said before is not said again.
 func CheckStored(ctx context.Context, db *postgres.DB, cfg *Config, said []Problem) ([]Problem, error) {
 	found, err := CheckVolume(ctx, db, cfg)
 	if err != nil {
@@ -213,6 +215,9 @@ func CheckStored(ctx context.Context, db *postgres.DB, cfg *Config, said []Probl
 		s[r.Email] = r
 	}
 	c := &checker{cfg: cfg}
+	if table, _ := cfg.Table(0); table != nil {
+		c.placements(table, s)
+	}
 	c.cover(s)
 	c.coverSoon(s, rep.BuildRoster(nil, absences, cfg.Calendars, now), now)
 	return slices.DeleteFunc(append(CheckDates(cfg, now), append(c.problems, found...)...), func(p Problem) bool {

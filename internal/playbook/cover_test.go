@@ -105,3 +105,36 @@ rules:
 		t.Errorf("said twice: %v", more)
 	}
 }
+
+// Of people whom the text does not know the database is asked; what it says is an error, which nobody can acknowledge.
+func TestCheckStored_RunsGoldenLeadsOfPeopleWhomOnlyTheDatabaseKnows(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	if _, err := rep.NewStore(db.Gorm).Upsert(ctx, []rep.Rep{
+		{Email: "dana@example.com", Name: "Dana", Active: true, Timezone: "UTC"}, {Email: "ben@example.com", Name: "Ben", Active: true, Timezone: "UTC"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for to, want := range map[string]int{"ben@example.com": 0, "dana@example.com": 1} {
+		cfg, problems := playbook.Parse("text", []byte(`version: 1
+forms: [{slug: demo}]
+pools: [{slug: all, members: [{rep: dana@example.com}, {rep: ben@example.com}]}]
+rules: [{name: all, band: default, then: {pool: all}}]
+tests: [{name: With Dana away this goes to Ben, lead: {form: demo, email: a@acme.example}, at: 2026-12-01T10:00:00Z, with: {away: [dana@example.com]}, expect: {to: `+to+`}}]
+`))
+		if cfg == nil {
+			t.Fatal(problems)
+		}
+		said := playbook.Check(cfg)
+		if playbook.Failed(said) {
+			t.Errorf("the text alone cannot know: %v", said)
+		}
+		stored, err := playbook.CheckStored(ctx, db, cfg, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found(stored, "golden"); len(got) != want || playbook.Failed(stored) != (want > 0) {
+			t.Errorf("%s: %v", to, stored)
+		}
+	}
+}

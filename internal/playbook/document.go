@@ -260,6 +260,7 @@ type testDoc struct {
 	Name   string    `yaml:"name"`
 	At     string    `yaml:"at,omitempty"`
 	Lead   leadDoc   `yaml:"lead,flow"`
+	With   withDoc   `yaml:"with,omitempty,flow"`
 	Expect expectDoc `yaml:"expect,flow"`
 }
 
@@ -279,10 +280,20 @@ type leadDoc struct {
 	Consent    choice `yaml:"consent,omitempty"`
 }
 
+type withDoc struct {
+	Away      []string `yaml:"away,omitempty,flow"`
+	Leave     []string `yaml:"leave,omitempty,flow"`
+	Full      []string `yaml:"full,omitempty,flow"`
+	FullPools []string `yaml:"full_pools,omitempty,flow"`
+}
+
 type expectDoc struct {
-	Pool string `yaml:"pool,omitempty"`
-	Rep  string `yaml:"rep,omitempty"`
-	Rule string `yaml:"rule,omitempty"`
+	Pool  string `yaml:"pool,omitempty"`
+	Rep   string `yaml:"rep,omitempty"`
+	Rule  string `yaml:"rule,omitempty"`
+	To    string `yaml:"to,omitempty"`
+	Stage string `yaml:"stage,omitempty"`
+	In    string `yaml:"in,omitempty"`
 }
 
 type connectionDoc struct {

@@ -72,12 +72,16 @@ type Test struct {
 	Form   string
 	At     time.Time // when it comes; zero: any ordinary day
 	Lead   lead.Raw
+	With   Circumstances
 	Expect Expectation
 }
 
 // Expectation is where a golden lead must go. Empty parts are not looked at.
 type Expectation struct {
-	Pool, Rep, Rule string
+	Pool, Rep, Rule string // by the rules
+	To              string // e-mail address of the rep to whom it is offered first
+	Stage           string // offered or waiting
+	In              string // slug of the pool in which it is offered or waits
 }
 
 // Connection is a system outside, with references in place of credentials.

@@ -8,7 +8,8 @@ import (
 	"leadline/internal/rep"
 )
 
-// The codes of reasons that follow from a pool or a lead; those that follow from a rep alone are in package rep.
+// The codes of reasons that follow from a pool or a lead; those that follow from a rep alone are in package rep. Limits on points have the codes
+// of those on leads with _points behind; those of a pool or a group begin with pool_cap_ and group_cap_.
 const (
 	CodeUnknownRep           = rep.Unknown
 	CodePoolClosed  rep.Code = "pool_hours"       // the pool is outside its hours
@@ -22,7 +23,7 @@ const (
 	CodePerHour     rep.Code = "cap_per_hour"     //
 	CodePerDay      rep.Code = "cap_per_day"      //
 	CodePerWeek     rep.Code = "cap_per_week"     //
-	CodeReserved    rep.Code = "cap_reserved_hot" // what is left of cap_open is kept for hot leads; limits on points have the same codes with _points behind, those of pools and groups pool_ and group_ in front
+	CodeReserved    rep.Code = "cap_reserved_hot" // what is left of cap_open is kept for hot leads
 	CodeLacksNeed   rep.Code = "needs"            // the rule that decided on the lead needs something that this rep cannot do
 )
 

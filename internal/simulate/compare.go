@@ -118,7 +118,7 @@ const nowhere = 4
 // depth is how far down its ladder a lead came before somebody could be offered it.
 func depth(o routing.Outcome) int {
 	switch p := o.Place; {
-	case p == nil || p.Waiting:
+	case p == nil || p.Rung == "":
 		return nowhere
 	case p.Rung == routing.RungLastResort:
 		return 3

@@ -118,7 +118,7 @@ func (f *Follower) begin(ctx context.Context, s *Shadow) error {
 	if err != nil {
 		return f.giveUp(ctx, s, err)
 	}
-	f.past = &past{table: table, people: map[string]*routing.Person{}, unseen: map[string]bool{}, turns: s.Turns}
+	f.past = &past{table: table, people: map[string]*routing.Person{}, unseen: map[string]bool{}, turns: s.Turns, pools: map[string]routing.Load{}}
 	if f.past.turns == nil {
 		f.past.turns = turns{}
 	}

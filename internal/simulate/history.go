@@ -21,7 +21,7 @@ func History(ctx context.Context, db *postgres.DB, draft *playbook.Config, withi
 	if err != nil {
 		return sum, err
 	}
-	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}, unseen: map[string]bool{}}
+	past := &past{table: table, people: map[string]*routing.Person{}, turns: map[string]map[string]routing.Turn{}, pools: map[string]routing.Load{}, unseen: map[string]bool{}}
 	all, err := rep.NewStore(db.Gorm).All(ctx)
 	if err != nil {
 		return sum, err

@@ -14,6 +14,7 @@ type past struct {
 	people map[string]*routing.Person
 	unseen map[string]bool                    // people whom no decision has looked at yet
 	turns  map[string]map[string]routing.Turn // by TurnsKey of a pool, then member
+	pools  map[string]routing.Load            // of pools and groups with limits of their own
 }
 
 // learn takes over what a decision knew of people and turns.
@@ -22,6 +23,7 @@ func (p *past) learn(r *routing.Record) {
 		p.people[email] = who
 		delete(p.unseen, email)
 	}
+	maps.Copy(p.pools, r.World.Pools)
 	for key, turns := range r.World.Turns {
 		p.keep(key, turns)
 	}
@@ -38,7 +40,7 @@ func (p *past) keep(key string, turns map[string]routing.Turn) {
 func (p *past) place(r *routing.Record) routing.Outcome {
 	c := r.Again()
 	bare := routing.Place(p.table, &routing.World{Now: r.World.Now}, c) // only to learn which pools it is about
-	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}}
+	w := &routing.World{Now: r.World.Now, People: map[string]*routing.Person{}, Turns: map[string]map[string]routing.Turn{}, Pools: maps.Clone(p.pools)}
 	chain := p.table.Chain(p.table.Pool(bare.Home))
 	for _, email := range p.table.Asks(bare.Decision, c) {
 		w.Take(p.people, email)
