@@ -57,7 +57,8 @@ func (s *Service) Status(ctx context.Context, form string, submission uuid.UUID)
 	if err != nil {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
-	// What waits for review, or was attached or given to somebody because of what the same person or company has sent before, looks, after the same minute, like what somebody's colleague has sent before: safe, and nothing to be seen of.
+	// What waits for review, or follows what the same person or company has sent before, looks, after the same minute, like what somebody's
+	// colleague has sent before: safe, and nothing to be seen of.
 	if alias && !fresh || stage == lead.StageHeld || disposition == lead.DispositionSpam || disposition == lead.DispositionJoined || known {
 		if settled {
 			out.State = StateReceived
