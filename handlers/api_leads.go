@@ -248,7 +248,8 @@ func (a *API) decision(ctx context.Context, scope lead.Scope, id uuid.UUID, peop
 	if err != nil {
 		return nil, err
 	}
-	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At), Candidates: []routing.Considered{}, Stages: []routing.Line{}, Origins: []routing.Origin{}}
+	out := &apiDecision{Version: d.Version, Rule: d.Rule, Pool: d.Pool, At: stamp(d.At)}
+	out.Candidates, out.Stages, out.Origins = []routing.Considered{}, []routing.Line{}, []routing.Origin{}
 	if d.RepID != nil {
 		if r, ok := people[*d.RepID]; ok {
 			out.Rep = &r.Email

@@ -1,6 +1,6 @@
 -- Who sent what, whatever the form, and which leads belong to an open lead of the same person.
 
--- One row a lead, written in the statement that stores it. Keyed hash, as in fingerprint, but without the form.
+-- One row a lead, written in the statement that stores it. A keyed hash, as in fingerprint, but without the form.
 CREATE TABLE lead_person (
     lead_id      uuid PRIMARY KEY,
     person       bytea NOT NULL,                     -- of the e-mail address, else the phone number

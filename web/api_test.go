@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -57,6 +59,14 @@ func TestAPI_ProgramsWorkALeadFromOfferToOutcome(t *testing.T) {
 	}
 	if candidates, _ := decision["candidates"].([]any); len(candidates) == 0 || candidates[0].(map[string]any)["outcome"] != "chosen" {
 		t.Errorf("candidates %v", decision["candidates"])
+	}
+	if passed, _ := decision["stages"].([]any); len(passed) != 6 || passed[5].(map[string]any)["by"] != "Everything" {
+		t.Errorf("stages %v", decision["stages"])
+	}
+	if origins, _ := decision["origins"].([]any); !slices.ContainsFunc(origins, func(o any) bool {
+		return reflect.DeepEqual(o, map[string]any{"fact": "product", "value": "platform", "from": "form"})
+	}) {
+		t.Errorf("origins %v", decision["origins"])
 	}
 
 	expect(t, "claim by nobody", call(http.MethodPost, path+"/claim", `{"rep":"nobody@example.com"}`), http.StatusUnprocessableEntity)

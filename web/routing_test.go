@@ -53,6 +53,18 @@ func TestRouting_SimulatesWithoutStoringAnything(t *testing.T) {
 	if got := draft.json(t); got["rep"] != "ben@example.com" || got["rule"] != "Bens" || got["version"] != 0.0 {
 		t.Errorf("a draft: %s", draft.body)
 	}
+	owned := ask(object{
+		"lead": berlin, "presence": object{"*": "available"},
+		"draft": config + "\nlists: [{slug: accounts, companies: [Acme], domains: [acme.example], owner: ben@example.com}]\nowner: {match: [account]}\n",
+	})
+	expect(t, "an account", owned, http.StatusOK)
+	if got := owned.json(t); got["rep"] != "ben@example.com" || got["band"] != "owner" || got["rule"] != "Everything" || got["stages"].([]any)[2].(object)["by"] != "account" {
+		t.Errorf("an account: %s", owned.body)
+	}
+	kept := ask(object{"lead": berlin, "draft": strings.Replace(config, "rules:\n", "rules:\n  - {name: Rivals, band: override, when: {domain: acme.example}, then: {hold: true}}\n", 1)})
+	if got := kept.json(t); got["stage"] != "held" || got["rep"] != nil || got["rule"] != "Rivals" {
+		t.Errorf("not to be routed: %s", kept.body)
+	}
 	for what, c := range map[string]struct {
 		body   object
 		status int

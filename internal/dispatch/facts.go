@@ -11,7 +11,8 @@ import (
 // cannot fail: a lead that could not be claimed would be dispatched by nobody.
 const besideColumns = `l.timezone, (SELECT array_to_string(h.reasons, ',') FROM hold h WHERE h.lead_id = l.id),
 	coalesce((SELECT p.country_from FROM lead_person p WHERE p.lead_id = l.id), ''),
-	(SELECT ARRAY[c.company, c.phone, coalesce(c.context->>'utm_campaign', ''), coalesce(c.consent->>'phone', ''), coalesce(c.consent->>'sms', ''), coalesce(c.consent->>'email', '')]
+	(SELECT ARRAY[c.company, c.phone, coalesce(c.context->>'utm_campaign', ''),
+		coalesce(c.consent->>'phone', ''), coalesce(c.consent->>'sms', ''), coalesce(c.consent->>'email', '')]
 	FROM contact c WHERE c.lead_id = l.id)`
 
 // beside is what stands beside the row of a lead.

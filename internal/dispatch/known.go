@@ -58,7 +58,8 @@ type standing struct {
 
 // Shared, so that two leads may be attached to one; without waiting, so that leads need not be locked in any order: one that somebody is
 // changing at this very moment is left alone, and the new lead goes its own way.
-const standingSQL = `SELECT id, pool, rep_id, attempt FROM lead WHERE id = ANY($1) AND stage IN ` + openStages + ` AND erased_at IS NULL ORDER BY id FOR SHARE SKIP LOCKED`
+const standingSQL = `SELECT id, pool, rep_id, attempt FROM lead WHERE id = ANY($1) AND stage IN ` + openStages + ` AND erased_at IS NULL
+ORDER BY id FOR SHARE SKIP LOCKED`
 
 // lockStanding queues what keeps the open leads of the persons in a batch as they are until the batch is committed.
 func lockStanding(send *pgx.Batch, batch []*task) {

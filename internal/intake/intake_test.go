@@ -536,26 +536,37 @@ func TestStatus_ShowsAnAliasOnlyWhatCameAfterIt(t *testing.T) {
 	}
 }
 
-func TestStatus_OfALeadThatWasAttachedToAnotherLooksLikeOneThatWaitsForReview(t *testing.T) {
+func TestStatus_OfALeadThatFollowsAnEarlierOneLooksLikeOneThatWaitsForReview(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
 	rep := uuid.Must(uuid.NewV7())
 	b.exec(`INSERT INTO rep (id, email, name) VALUES ($1, 'mia@example.com', 'Mia Berg')`, rep)
 	joined, held := b.accept(leadRaw(1, key(1))).SubmissionID, b.accept(leadRaw(2, key(2))).SubmissionID
+	owned, account := b.accept(leadRaw(3, key(3))).SubmissionID, b.accept(leadRaw(4, key(4))).SubmissionID
+	for id, by := range map[uuid.UUID]string{owned: "person", account: "account"} {
+		b.exec(`UPDATE lead SET stage = 'claimed', claimed_at = clock_timestamp(), rep_id = $2 WHERE id = $1`, id, rep)
+		b.exec(`INSERT INTO decision (lead_id, version, rule, pool, trace) VALUES ($1, 1, 'all', 'all',
+			jsonb_build_object('band', 'owner', 'stages', jsonb_build_array(jsonb_build_object('stage', 'owner', 'found', 'found', 'by', $2::text))))`, id, by)
+	}
 	b.exec(`UPDATE lead SET stage = 'closed', disposition = 'joined', closed_at = clock_timestamp(), rep_id = $2 WHERE id = $1`, joined, rep)
 	b.exec(`UPDATE lead SET stage = 'held' WHERE id = $1`, held)
 	for _, age := range []string{"0", "2 minutes"} {
 		b.exec(`UPDATE lead SET accepted_at = accepted_at - $1::interval`, age)
-		a, err := b.Status(t.Context(), "demo", joined)
-		if err != nil {
-			t.Fatal(err)
+		status := func(id uuid.UUID) intake.Status {
+			s, err := b.Status(t.Context(), "demo", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
 		}
-		w, err := b.Status(t.Context(), "demo", held)
-		if err != nil {
-			t.Fatal(err)
+		want := status(held)
+		for _, id := range []uuid.UUID{joined, owned} {
+			if got := status(id); got.State != want.State || got.RepFirstName != "" {
+				t.Errorf("after %s: %+v, waiting for review %+v", age, got, want)
+			}
 		}
-		if a.State != w.State || a.RepFirstName != "" {
-			t.Errorf("after %s: attached %+v, waiting for review %+v", age, a, w)
+		if got := status(account); got.RepFirstName != "Mia" {
+			t.Errorf("whose account a company is tells nothing of what others have sent: %+v", got)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (c *Config) eachCondition(visit func(rule, path string, w *routing.Conditio
 	}
 }
 
-// inactive warns of pools and rules that nobody can work for, because everybody whom they name has left.
+// inactive warns of pools, rules and lists that nobody can work for, because everybody whom they name has left.
 func (c *checker) inactive() {
 	left := map[string]bool{}
 	for _, r := range c.cfg.Reps {
@@ -73,6 +73,11 @@ func (c *checker) inactive() {
 	for i, r := range c.cfg.Rules {
 		if left[r.Then.Rep] {
 			c.warn(fmt.Sprintf("rules[%d].then.rep", i), "inactive_rep", "name somebody else", "rule %q names %s, who is inactive", r.Name, r.Then.Rep)
+		}
+	}
+	for i, l := range c.cfg.Lists {
+		if left[l.Owner] {
+			c.warn(fmt.Sprintf("lists[%d].owner", i), "inactive_rep", "name somebody else", "list %q belongs to %s, who is inactive", l.Slug, l.Owner)
 		}
 	}
 }

@@ -26,7 +26,10 @@ const maxRows = 4_000_000
 // kept nor changed; the order of rules, pools, territories, lists and sets makes no difference to any decision.
 func Compile(version int64, pools []*Pool, rules []Rule, territories []Territory, lists []List, sets ...Set) (*Table, []Problem) {
 	c := &compiler{
-		table:      &Table{version: version, pools: map[string]*Pool{}, byRep: map[string][]string{}, lists: map[string][]string{}, companies: map[string][]string{}, listOwners: map[string]string{}},
+		table: &Table{
+			version: version, pools: map[string]*Pool{}, byRep: map[string][]string{},
+			lists: map[string][]string{}, companies: map[string][]string{}, listOwners: map[string]string{},
+		},
 		knownLists: map[string]List{},
 	}
 	c.addPools(pools)
