@@ -1,11 +1,14 @@
 package playbook
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"leadline/internal/fault"
+	"leadline/internal/postgres"
 	"leadline/internal/routing"
 )
 
@@ -103,6 +106,26 @@ func CheckDates(cfg *Config, now time.Time) []Problem {
 		}
 	}
 	return c.problems
+}
+
+// demand refuses a configuration with errors, or with warnings that nobody has acknowledged; limits below the leads of last week among them.
+func demand(ctx context.Context, db *postgres.DB, cfg *Config, acks []string) error {
+	problems := Check(cfg)
+	if Failed(problems) {
+		return Refusal(problems)
+	}
+	more, err := CheckVolume(ctx, db, cfg)
+	if err != nil {
+		return err
+	}
+	open := Unacknowledged(slices.Concat(problems, more), acks)
+	if len(open) == 0 {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Invalid, Code: "warnings", Message: "The configuration has warnings. Change the text, or name their codes in acknowledge.",
+		Extra: map[string]any{"warnings": Findings(open)},
+	}
 }
 
 // Unacknowledged gives the warnings that nobody has acknowledged. An acknowledgement is a code, which covers all warnings of that code,
