@@ -101,12 +101,17 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 	return db, about
 }
 
+// decisions is how many are looked at.
+func decisions() int {
+	if os.Getenv("TORTURE") == "full" {
+		return 100_000
+	}
+	return 5000
+}
+
 func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 	t.Parallel()
-	n := 5000
-	if os.Getenv("TORTURE") == "full" {
-		n = 100_000
-	}
+	n := decisions()
 	db, about := history(t, n)
 	compare := func(from, to string) simulate.Comparison {
 		t.Helper()
