@@ -78,7 +78,7 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 		w.People[r.Email] = &routing.Person{Rep: r}
 	}
 	countries, about := []string{"DE", "AT", "FR"}, map[string]int{}
-	rows := make([][]any, 0, n)
+	var rows [][]any
 	for i := range n {
 		w.Now = w.Now.Add(time.Millisecond)
 		who := w.People[reps[random.IntN(len(reps))].Email]
@@ -94,9 +94,13 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 			t.Fatal(err)
 		}
 		rows = append(rows, []any{uuid.Must(uuid.NewV7()), int64(1), record.Rule, record.Pool, w.Now, string(text)})
-	}
-	if _, err := db.Jobs.CopyFrom(ctx, pgx.Identifier{"decision"}, []string{"lead_id", "version", "rule", "pool", "at", "trace"}, pgx.CopyFromRows(rows)); err != nil {
-		t.Fatal(err)
+		if len(rows) < 2000 && i < n-1 {
+			continue
+		}
+		if _, err := db.Jobs.CopyFrom(ctx, pgx.Identifier{"decision"}, []string{"lead_id", "version", "rule", "pool", "at", "trace"}, pgx.CopyFromRows(rows)); err != nil {
+			t.Fatal(err)
+		}
+		rows = rows[:0]
 	}
 	return db, about
 }
