@@ -265,7 +265,7 @@ func apply(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	o := playbook.PublishOptions{Author: byCommand, Note: c.flags["note"]}
+	o := playbook.PublishOptions{Author: byCommand, Note: c.flags["note"], Acknowledged: c.acks()}
 	if onto := c.flags["onto"]; onto != "" {
 		if o.Expected, err = strconv.ParseInt(onto, 10, 64); err != nil || o.Expected < 1 {
 			return usageError("--onto needs the number of a version")
@@ -303,8 +303,7 @@ func (c *call) acknowledged(ctx context.Context, db *postgres.DB, cfg *playbook.
 		return fmt.Errorf("the configuration has errors; nothing was published")
 	}
 	problems = slices.Concat(problems, found)
-	acks := strings.FieldsFunc(c.flags["ack"], func(r rune) bool { return r == ',' || r == ' ' })
-	open := playbook.Unacknowledged(problems, acks)
+	open := playbook.Unacknowledged(problems, c.acks())
 	if len(open) == 0 {
 		return nil
 	}
@@ -315,6 +314,11 @@ func (c *call) acknowledged(ctx context.Context, db *postgres.DB, cfg *playbook.
 		}
 	}
 	return fmt.Errorf("nothing was published: %d of the warnings above are not acknowledged; change the text, or add --ack %s", len(open), strings.Join(codes, ","))
+}
+
+// acks are the warnings that are meant, as the command line names them.
+func (c *call) acks() []string {
+	return strings.FieldsFunc(c.flags["ack"], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 func export(ctx context.Context, c *call) error {

@@ -85,6 +85,9 @@ func printVersion(w io.Writer, v playbook.Version) {
 	}
 	if v.Report != nil {
 		fmt.Fprintf(w, "  %s passed, %s", count(v.Report.Tests, "golden lead"), count(len(v.Report.Warnings), "warning"))
+		if s := v.Report.Score; s != nil {
+			fmt.Fprintf(w, ", changes to %d of %d rules noticed", s.Noticed, s.Rules)
+		}
 	}
 	if v.Note != "" {
 		fmt.Fprintf(w, "  %q", v.Note)
@@ -131,7 +134,7 @@ func draftAdd(ctx context.Context, c *call) error {
 		if err := c.acknowledged(ctx, db, cfg, problems); err != nil {
 			return err
 		}
-		d, err := playbook.AddDraft(ctx, db, cfg, byCommand, c.flags["note"])
+		d, err := playbook.AddDraft(ctx, db, cfg, byCommand, c.flags["note"], c.acks()...)
 		if err != nil {
 			return err
 		}

@@ -1,8 +1,6 @@
 package handlers
 
 import (
-	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -87,27 +85,11 @@ type draftBody struct {
 	Acknowledge []string `json:"acknowledge"`
 }
 
-// config reads the text. Errors and warnings that nobody acknowledged are Invalid faults.
-func (b *draftBody) config(ctx context.Context, db *postgres.DB) (*playbook.Config, error) {
+// config reads the text. Errors are Invalid faults.
+func (b *draftBody) config() (*playbook.Config, error) {
 	cfg, problems := playbook.Parse("draft", []byte(b.Text))
 	if cfg == nil {
 		return nil, playbook.Refusal(problems)
-	}
-	if problems = playbook.Check(cfg); playbook.Failed(problems) {
-		return nil, playbook.Refusal(problems)
-	}
-	more, err := playbook.CheckStored(ctx, db, cfg, problems)
-	if err != nil {
-		return nil, err
-	}
-	if playbook.Failed(more) {
-		return nil, playbook.Refusal(more)
-	}
-	if open := playbook.Unacknowledged(append(slices.Clone(problems), more...), b.Acknowledge); len(open) > 0 {
-		return nil, &fault.Error{
-			Kind: fault.Invalid, Code: "warnings", Message: "The configuration has warnings. Change the text, or name their codes in acknowledge.",
-			Extra: map[string]any{"warnings": playbook.Findings(open)},
-		}
 	}
 	return cfg, nil
 }
@@ -146,11 +128,11 @@ func (v *Versions) Add(c *fiber.Ctx) error {
 	if err := decode(c, &body); err != nil {
 		return err
 	}
-	cfg, err := body.config(c.UserContext(), v.db)
+	cfg, err := body.config()
 	if err != nil {
 		return err
 	}
-	d, err := playbook.AddDraft(c.UserContext(), v.db, cfg, tokenName(c), body.Note)
+	d, err := playbook.AddDraft(c.UserContext(), v.db, cfg, tokenName(c), body.Note, body.Acknowledge...)
 	if err != nil {
 		return err
 	}
@@ -176,11 +158,11 @@ func (v *Versions) Revise(c *fiber.Ctx) error {
 	if body.Revision == 0 {
 		return seenRevision()
 	}
-	cfg, err := body.config(c.UserContext(), v.db)
+	cfg, err := body.config()
 	if err != nil {
 		return err
 	}
-	if _, err := playbook.ReviseDraft(c.UserContext(), v.db, id, body.Revision, cfg, tokenName(c), body.Note); err != nil {
+	if _, err := playbook.ReviseDraft(c.UserContext(), v.db, id, body.Revision, cfg, tokenName(c), body.Note, body.Acknowledge...); err != nil {
 		return err
 	}
 	return v.show(c, fiber.StatusOK, id)

@@ -203,19 +203,13 @@ func (s *Service) publishAlarms(ctx context.Context) error {
 	return nil
 }
 
-// watch checks each minute while this process is the one that does. The lock falls with the connection, so that another takes over.
+// watch checks each minute while this process is the one that does.
 func (s *Service) watch(ctx context.Context) {
 	tick := time.NewTicker(s.WatchEvery)
 	defer tick.Stop()
-	var conn *pgx.Conn
+	leader := postgres.NewLeader(s.DB, "watch", watchLock)
 	leave := func() {
-		if conn == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-		defer cancel()
-		_ = conn.Close(ctx)
-		conn = nil
+		leader.Leave(ctx)
 		s.Metrics.NoAlarms()
 	}
 	defer leave()
@@ -225,8 +219,8 @@ func (s *Service) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := s.mayWatch(ctx, &conn)
-		if err == nil && conn != nil {
+		leads, err := leader.Leads(ctx)
+		if err == nil && leads {
 			err = s.Watch(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -234,30 +228,6 @@ func (s *Service) watch(ctx context.Context) {
 			leave()
 		}
 	}
-}
-
-// mayWatch makes conn the connection that holds the lock, or nil when another process does.
-func (s *Service) mayWatch(ctx context.Context, conn **pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, livenessLimit)
-	defer cancel()
-	if *conn != nil {
-		return (*conn).Ping(ctx)
-	}
-	fresh, err := s.DB.Connect(ctx, "watch")
-	if err != nil {
-		return err
-	}
-	var mine bool
-	err = fresh.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, watchLock).Scan(&mine)
-	if err == nil && mine {
-		*conn = fresh
-		return nil
-	}
-	_ = fresh.Close(ctx)
-	if err != nil {
-		return fmt.Errorf("ask who watches: %w", err)
-	}
-	return nil
 }
 
 // Conserved says where the leads of some time are. Each is in one place.

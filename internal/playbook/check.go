@@ -150,7 +150,7 @@ func (c *checker) repReferences() {
 		if near := routing.Nearest(ref.email, known); near != "" {
 			remedy = "did you mean " + near + "?"
 		}
-		c.warn(ref.path, "unknown_rep", remedy, "%s: %s is not among the reps of this text", ref.what, ref.email)
+		c.warn(ref.path, unknownRep, remedy, "%s: %s is not among the reps of this text", ref.what, ref.email)
 	}
 }
 

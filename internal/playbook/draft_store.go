@@ -46,10 +46,11 @@ type Draft struct {
 // TableName tells GORM where rows live.
 func (Draft) TableName() string { return "config_draft" }
 
-// AddDraft keeps a configuration without making it live. Reps in it are left out. What does not pass Check is an Invalid fault.
-func AddDraft(ctx context.Context, db *postgres.DB, cfg *Config, author, note string) (Draft, error) {
-	if problems := Check(cfg); Failed(problems) {
-		return Draft{}, Refusal(problems)
+// AddDraft keeps a configuration without making it live. Reps in it are left out. What does not pass Check, and warnings that acks does not
+// name as CODE or CODE:PATH, are Invalid faults: whoever publishes the draft later is not asked again.
+func AddDraft(ctx context.Context, db *postgres.DB, cfg *Config, author, note string, acks ...string) (Draft, error) {
+	if err := demand(ctx, db, cfg, acks); err != nil {
+		return Draft{}, err
 	}
 	body := cfg.Canonical()
 	d := Draft{ID: uuid.Must(uuid.NewV7()), Revision: 1, Hash: hash(body), Body: string(body), Author: author, Note: note, State: DraftOpen, Approvers: []string{}}
@@ -68,10 +69,10 @@ func AddDraft(ctx context.Context, db *postgres.DB, cfg *Config, author, note st
 }
 
 // ReviseDraft replaces the content of a draft that nobody has changed since revision; otherwise it is a Conflict fault. Approvals of the
-// former content count no more, a time that was set is forgotten, and the draft is now about the version that is live.
-func ReviseDraft(ctx context.Context, db *postgres.DB, id uuid.UUID, revision int, cfg *Config, author, note string) (Draft, error) {
-	if problems := Check(cfg); Failed(problems) {
-		return Draft{}, Refusal(problems)
+// former content count no more, a time that was set is forgotten, and the draft is now about the version that is live. acks is as for AddDraft.
+func ReviseDraft(ctx context.Context, db *postgres.DB, id uuid.UUID, revision int, cfg *Config, author, note string, acks ...string) (Draft, error) {
+	if err := demand(ctx, db, cfg, acks); err != nil {
+		return Draft{}, err
 	}
 	return changeDraft(ctx, db, id, revision, audit.DraftChanged, func(tx *gorm.DB, d *Draft) error {
 		base, err := latestNumber(tx)

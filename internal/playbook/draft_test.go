@@ -24,11 +24,55 @@ func reworded(word string) string {
 
 func draft(t *testing.T, db *postgres.DB, text, author string) playbook.Draft {
 	t.Helper()
-	d, err := playbook.AddDraft(t.Context(), db, parse(t, text), author, "")
+	d, err := playbook.AddDraft(t.Context(), db, parse(t, text), author, "", meant(t, text)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// meant are the codes of all that a text is warned of.
+func meant(t *testing.T, text string) []string {
+	t.Helper()
+	var codes []string
+	for _, p := range playbook.Check(parse(t, text)) {
+		codes = append(codes, p.Code)
+	}
+	return codes
+}
+
+func TestPublish_AsksEveryCallerForTheWarningsThatAreMeant(t *testing.T) {
+	t.Parallel()
+	db, ctx := pgtest.New(t), t.Context()
+	cfg, codes := parse(t, sales), meant(t, sales)
+	if len(codes) == 0 {
+		t.Fatal("the text has no warning")
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		var f *fault.Error
+		if !errors.As(err, &f) || f.Kind != fault.Invalid || f.Code != "warnings" || len(f.Extra["warnings"].([]playbook.Finding)) == 0 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, _, err := playbook.Publish(ctx, db, cfg, playbook.PublishOptions{Author: "mia"})
+	refused("publishing", err)
+	_, err = playbook.AddDraft(ctx, db, cfg, "mia", "")
+	refused("a draft", err)
+	if _, _, err := playbook.Publish(ctx, db, cfg, playbook.PublishOptions{Author: "mia", Acknowledged: codes}); err != nil {
+		t.Fatal(err)
+	}
+	d := draft(t, db, reworded("one"), "mia")
+	_, err = playbook.ReviseDraft(ctx, db, d.ID, d.Revision, parse(t, reworded("two")), "mia", "")
+	refused("revising", err)
+	if _, err := playbook.PublishDraft(ctx, db, d.ID, d.Revision); err != nil {
+		t.Fatal(err)
+	}
+	// What stood behind each version stays with it.
+	r := versionsOf(t, db)[0].Report
+	if r == nil || r.Score == nil || r.Score.Rules != len(cfg.Rules) || r.Score.Noticed == 0 || len(r.Golden) != len(cfg.Tests) || r.Golden[0].Rule == "" || r.Golden[0].Name != cfg.Tests[0].Name {
+		t.Errorf("report: %+v", r)
+	}
 }
 
 func versionsOf(t *testing.T, db *postgres.DB) []playbook.Version {
@@ -70,7 +114,7 @@ func TestDraft_GoesLiveOnlyOnceSomebodyElseHasApprovedWhatItSaysNow(t *testing.T
 		}
 	}
 	old := d.Revision
-	if d, err = playbook.ReviseDraft(ctx, db, d.ID, d.Revision, parse(t, reworded("other")), "mia", "again"); err != nil || len(d.Approvers) != 0 {
+	if d, err = playbook.ReviseDraft(ctx, db, d.ID, d.Revision, parse(t, reworded("other")), "mia", "again", meant(t, reworded("other"))...); err != nil || len(d.Approvers) != 0 {
 		t.Fatalf("revise: %+v %v", d, err)
 	}
 	_, err = playbook.PublishDraft(ctx, db, d.ID, old)
@@ -123,7 +167,7 @@ func TestPublish_TwoAtOnceLoseNothing(t *testing.T) {
 	if all := versionsOf(t, db); won != 1 || len(all) != 2 {
 		t.Errorf("%d were published, and there are %d versions", won, len(all))
 	}
-	_, _, err := playbook.Publish(t.Context(), db, parse(t, reworded("five")), playbook.PublishOptions{Author: "five", Expected: 1})
+	_, _, err := playbook.Publish(t.Context(), db, parse(t, reworded("five")), playbook.PublishOptions{Author: "five", Expected: 1, Acknowledged: meant(t, reworded("five"))})
 	wantConflict(t, "applying onto a version that is no longer live", "moved_on", err)
 }
 

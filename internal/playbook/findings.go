@@ -1,11 +1,14 @@
 package playbook
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"leadline/internal/fault"
+	"leadline/internal/postgres"
 	"leadline/internal/rep"
 	"leadline/internal/routing"
 )
@@ -113,12 +116,39 @@ func CheckDates(cfg *Config, now time.Time) []Problem {
 	return c.problems
 }
 
+// unknownRep is the code of a person who is not in the text.
+const unknownRep = "unknown_rep"
+
+// demand refuses a configuration with errors, or with warnings that nobody has acknowledged; those among them that only the database can tell.
+func demand(ctx context.Context, db *postgres.DB, cfg *Config, acks []string) error {
+	problems := Check(cfg)
+	if Failed(problems) {
+		return Refusal(problems)
+	}
+	more, err := CheckStored(ctx, db, cfg, problems)
+	if err != nil {
+		return err
+	}
+	if Failed(more) {
+		return Refusal(more)
+	}
+	open := Unacknowledged(slices.Concat(problems, more), acks)
+	if len(open) == 0 {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.Invalid, Code: "warnings", Message: "The configuration has warnings. Change the text, or name their codes in acknowledge.",
+		Extra: map[string]any{"warnings": Findings(open)},
+	}
+}
+
 // Unacknowledged gives the warnings that nobody has acknowledged. An acknowledgement is a code, which covers all warnings of that code,
-// or CODE:PATH, which covers one of them. Errors cannot be acknowledged and are not among the answer.
+// or CODE:PATH, which covers one of them. Errors cannot be acknowledged and are not among the answer; nor are people whom the text leaves out:
+// whether they exist is asked of the database, which refuses if not.
 func Unacknowledged(problems []Problem, acks []string) []Problem {
 	var open []Problem
 	for _, p := range problems {
-		if p.Warning && !slices.Contains(acks, p.Code) && !slices.Contains(acks, p.Code+":"+p.Path) {
+		if p.Warning && p.Code != unknownRep && !slices.Contains(acks, p.Code) && !slices.Contains(acks, p.Code+":"+p.Path) {
 			open = append(open, p)
 		}
 	}

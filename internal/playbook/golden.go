@@ -60,6 +60,33 @@ func (e Expectation) misses(d routing.Decision) []miss {
 	})
 }
 
+// GoldenResult is where a golden lead went when a version was published.
+type GoldenResult struct {
+	Name string `json:"name"`
+	Rule string `json:"rule"`
+	Pool string `json:"pool"`
+	Rep  string `json:"rep,omitempty"` // e-mail address of the person that the rule names
+}
+
+// goldenResults sends every golden lead on its way. Call it for a configuration that passes Check.
+func (c *Config) goldenResults() []GoldenResult {
+	results := []GoldenResult{}
+	table, _ := c.Table(0)
+	for _, test := range c.Tests {
+		form := c.form(test.Form)
+		if table == nil || form == nil {
+			continue
+		}
+		g, err := test.golden(form)
+		if err != nil {
+			continue // Check has said so
+		}
+		d := table.Decide(g.facts, g.at)
+		results = append(results, GoldenResult{Name: test.Name, Rule: d.Rule, Pool: d.Pool, Rep: d.Rep})
+	}
+	return results
+}
+
 // golden treats the lead of a test as intake would treat it.
 func (t Test) golden(form *lead.Form) (goldenLead, error) {
 	facts, err := factsOf(form, t.Lead)

@@ -7,9 +7,9 @@ import (
 
 // Score says how well the golden leads of a configuration watch over its rules.
 type Score struct {
-	Rules     int
-	Noticed   int      // rules of which some test would fail if they were removed or pointed elsewhere
-	Unnoticed []string // the others, in the order of the text
+	Rules     int      `json:"rules"`
+	Noticed   int      `json:"noticed"`             // rules of which some test would fail if they were removed or pointed elsewhere
+	Unnoticed []string `json:"unnoticed,omitempty"` // the others, in the order of the text
 }
 
 // maxUnnoticed bounds how many rules a sentence names.

@@ -12,10 +12,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"reflect"
+	"runtime"
 	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"leadline/internal/lead"
 	"leadline/internal/outbox"
@@ -154,33 +156,45 @@ func (c *Config) Table(version int64) (*routing.Table, []routing.Problem) {
 	return c.table.At(version), c.found
 }
 
-// encode writes a document. The encoder holds on to all that it was given, so long sections are written a piece at a time.
+// encode writes a document. The encoder holds on to all that it was given, so long sections are written a piece at a time, and pieces side
+// by side.
 func encode(doc document) []byte {
 	const piece = 64
 	whole := reflect.ValueOf(doc)
-	out := encodeWhole(document{Version: doc.Version})
-	head := len(out)
+	head := encodeWhole(document{Version: doc.Version})
+	var parts []document
+	var more []bool // the part goes on with the section of the one before
+	add := func(i int, value reflect.Value, goesOn bool) {
+		part := document{Version: doc.Version}
+		reflect.ValueOf(&part).Elem().Field(i).Set(value)
+		parts, more = append(parts, part), append(more, goesOn)
+	}
 	for i := range whole.NumField() {
 		section := whole.Field(i)
 		if section.Kind() != reflect.Slice {
 			if !section.IsZero() && whole.Type().Field(i).Name != "Version" {
-				part := document{Version: doc.Version}
-				reflect.ValueOf(&part).Elem().Field(i).Set(section)
-				out = append(out, encodeWhole(part)[head:]...)
+				add(i, section, false)
 			}
 			continue
 		}
 		for from := 0; from < section.Len(); from += piece {
-			part := document{Version: doc.Version}
-			reflect.ValueOf(&part).Elem().Field(i).Set(section.Slice(from, min(from+piece, section.Len())))
-			text := encodeWhole(part)[head:]
-			if from > 0 {
-				_, text, _ = bytes.Cut(text, []byte{'\n'}) // the section's name stands there already
-			}
-			out = append(out, text...)
+			add(i, section.Slice(from, min(from+piece, section.Len())), from > 0)
 		}
 	}
-	return out
+	texts := make([][]byte, len(parts))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range parts {
+		group.Go(func() error {
+			texts[i] = encodeWhole(parts[i])[len(head):]
+			if more[i] {
+				_, texts[i], _ = bytes.Cut(texts[i], []byte{'\n'}) // the section's name stands there already
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // none of them fails
+	return bytes.Join(append([][]byte{head}, texts...), nil)
 }
 
 func encodeWhole(doc document) []byte {

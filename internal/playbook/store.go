@@ -40,9 +40,9 @@ type versionRow struct {
 // TableName tells GORM where rows live.
 func (versionRow) TableName() string { return "config_version" }
 
-// Apply publishes a configuration: Publish without anything special.
+// Apply publishes a configuration whatever it warns of: the demo's and those of trials, where nobody is asked.
 func Apply(ctx context.Context, db *postgres.DB, cfg *Config, author, note string, demo bool) (version int64, changed bool, err error) {
-	return Publish(ctx, db, cfg, PublishOptions{Author: author, Note: note, Demo: demo})
+	return Publish(ctx, db, cfg, PublishOptions{Author: author, Note: note, Demo: demo, unasked: true})
 }
 
 // PublishOptions say who publishes and on which understanding.
@@ -54,7 +54,11 @@ type PublishOptions struct {
 	RollbackOf int64  // the version of which this is the content; 0: it is new
 	ApprovedBy string // who else looked at it, where the live version asks for that
 
-	number int64 // that was kept for it; 0: the next
+	// The warnings that are meant, as CODE or CODE:PATH. Others are an Invalid fault of code warnings; a roll-back was asked when it was new.
+	Acknowledged []string
+
+	unasked bool  // warnings count for nothing
+	number  int64 // that was kept for it; 0: the next
 }
 
 // Publish makes a configuration live: in one transaction it adds and updates reps and, if anything else differs from what is live,
@@ -62,6 +66,11 @@ type PublishOptions struct {
 // out are left alone. A configuration that does not pass Check, or names reps whom nobody knows, is an Invalid fault; one that
 // needs a second person, or comes after another one that its author has not seen, a Conflict.
 func Publish(ctx context.Context, db *postgres.DB, cfg *Config, o PublishOptions) (version int64, changed bool, err error) {
+	if !o.unasked && o.RollbackOf == 0 {
+		if err := demand(ctx, db, cfg, o.Acknowledged); err != nil {
+			return 0, false, err
+		}
+	}
 	err = db.Gorm.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		version, changed, err = publishIn(ctx, tx, cfg, o)
 		return err
@@ -226,7 +235,11 @@ func needsNobody(live versionRow) error {
 
 // reportOf is what the checks found, as it is stored with the version.
 func reportOf(cfg *Config, problems []Problem) (string, error) {
-	text, err := json.Marshal(Report{Tests: len(cfg.Tests), Warnings: Findings(problems)})
+	score := MutationScore(cfg)
+	if len(score.Unnoticed) > mostUnnoticed {
+		score.Unnoticed = score.Unnoticed[:mostUnnoticed]
+	}
+	text, err := json.Marshal(Report{Tests: len(cfg.Tests), Warnings: Findings(problems), Score: &score, Golden: cfg.goldenResults()})
 	if err != nil {
 		return "", fmt.Errorf("write the report of the checks: %w", err)
 	}

@@ -29,9 +29,14 @@ type Version struct {
 
 // Report is what the checks found when a version was published.
 type Report struct {
-	Tests    int       `json:"tests"` // golden leads, all of which went where they should
-	Warnings []Finding `json:"warnings"`
+	Tests    int            `json:"tests"` // golden leads, all of which went where they should
+	Warnings []Finding      `json:"warnings"`
+	Score    *Score         `json:"score"`  // null: published before scores were kept
+	Golden   []GoldenResult `json:"golden"` // null: published before these were kept
 }
+
+// mostUnnoticed bounds how many rules a stored score names.
+const mostUnnoticed = 100
 
 // Finding is a Problem as programs read it.
 type Finding struct {

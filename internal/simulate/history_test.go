@@ -78,7 +78,7 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 		w.People[r.Email] = &routing.Person{Rep: r}
 	}
 	countries, about := []string{"DE", "AT", "FR"}, map[string]int{}
-	rows := make([][]any, 0, n)
+	var rows [][]any
 	for i := range n {
 		w.Now = w.Now.Add(time.Millisecond)
 		who := w.People[reps[random.IntN(len(reps))].Email]
@@ -94,19 +94,28 @@ func history(t *testing.T, n int) (*postgres.DB, map[string]int) {
 			t.Fatal(err)
 		}
 		rows = append(rows, []any{uuid.Must(uuid.NewV7()), int64(1), record.Rule, record.Pool, w.Now, string(text)})
-	}
-	if _, err := db.Jobs.CopyFrom(ctx, pgx.Identifier{"decision"}, []string{"lead_id", "version", "rule", "pool", "at", "trace"}, pgx.CopyFromRows(rows)); err != nil {
-		t.Fatal(err)
+		if len(rows) < 2000 && i < n-1 {
+			continue
+		}
+		if _, err := db.Jobs.CopyFrom(ctx, pgx.Identifier{"decision"}, []string{"lead_id", "version", "rule", "pool", "at", "trace"}, pgx.CopyFromRows(rows)); err != nil {
+			t.Fatal(err)
+		}
+		rows = rows[:0]
 	}
 	return db, about
 }
 
+// decisions is how many are looked at.
+func decisions() int {
+	if os.Getenv("TORTURE") == "full" {
+		return 100_000
+	}
+	return 5000
+}
+
 func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
 	t.Parallel()
-	n := 5000
-	if os.Getenv("TORTURE") == "full" {
-		n = 100_000
-	}
+	n := decisions()
 	db, about := history(t, n)
 	compare := func(from, to string) simulate.Comparison {
 		t.Helper()

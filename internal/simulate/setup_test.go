@@ -48,7 +48,12 @@ func (l *line) publish(text string) {
 
 func (l *line) draft(text string) playbook.Draft {
 	l.t.Helper()
-	d, err := playbook.AddDraft(l.t.Context(), l.db, parsed(l.t, text), "mia", "")
+	cfg := parsed(l.t, text)
+	var meant []string
+	for _, p := range playbook.Check(cfg) {
+		meant = append(meant, p.Code)
+	}
+	d, err := playbook.AddDraft(l.t.Context(), l.db, cfg, "mia", "", meant...)
 	if err != nil {
 		l.t.Fatal(err)
 	}

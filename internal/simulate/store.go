@@ -23,11 +23,45 @@ type stored struct {
 	record []byte
 }
 
+// Records are written out once they are in order: sorting them would take hundreds of megabytes.
 const decisionsSQL = `
-SELECT d.lead_id, d.at, true, d.trace::text::bytea, l.erased_at IS NOT NULL FROM decision d LEFT JOIN lead l ON l.id = d.lead_id WHERE d.at >= $1
-UNION ALL
-SELECT s.lead_id, s.at, false, s.record::text::bytea, l.erased_at IS NOT NULL FROM decision_step s LEFT JOIN lead l ON l.id = s.lead_id WHERE s.at >= $1
-ORDER BY 2 DESC LIMIT $2`
+SELECT r.lead_id, r.at, r.first, r.record::text::bytea, r.erased FROM (
+    SELECT d.lead_id, d.at, true AS first, d.trace AS record, l.erased_at IS NOT NULL AS erased
+    FROM decision d LEFT JOIN lead l ON l.id = d.lead_id WHERE d.at >= $1
+    UNION ALL
+    SELECT s.lead_id, s.at, false, s.record, l.erased_at IS NOT NULL FROM decision_step s LEFT JOIN lead l ON l.id = s.lead_id WHERE s.at >= $1
+    ORDER BY 2 DESC LIMIT $2) r`
+
+// fetched is how many rows are read at once: what is done with them must not count against the time of one long statement.
+const fetched = 1000
+
+// eachRow runs a query through a cursor and hands every row on.
+func eachRow(ctx context.Context, db *postgres.DB, sql string, args []any, row func(pgx.CollectableRow) error) error {
+	return postgres.InTx(ctx, db.Jobs, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `DECLARE decisions NO SCROLL CURSOR FOR `+sql, args...); err != nil {
+			return fmt.Errorf("read stored decisions: %w", err)
+		}
+		for {
+			rows, err := tx.Query(ctx, fmt.Sprintf(`FETCH %d FROM decisions`, fetched))
+			if err != nil {
+				return fmt.Errorf("read stored decisions: %w", err)
+			}
+			n := 0
+			for ; rows.Next(); n++ {
+				if err := row(rows); err != nil {
+					rows.Close()
+					return err
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return fmt.Errorf("read stored decisions: %w", err)
+			}
+			if n < fetched {
+				return nil
+			}
+		}
+	})
+}
 
 // eachDecision reads the newest decisions made within a time before now, the database's, and hands them on one by one. A limit of 0
 // means all.
@@ -40,21 +74,26 @@ func eachDecision(ctx context.Context, db *postgres.DB, within time.Duration, li
 	if err := db.Jobs.QueryRow(ctx, `SELECT clock_timestamp() - $1::interval`, within).Scan(&since); err != nil {
 		return fmt.Errorf("ask the database for its time: %w", err)
 	}
-	rows, err := db.Jobs.Query(ctx, decisionsSQL, since, most)
-	if err != nil {
-		return fmt.Errorf("read stored decisions: %w", err)
+	return eachRow(ctx, db, decisionsSQL, []any{since, most}, func(row pgx.CollectableRow) error {
+		s, err := scanStored(row)
+		if err != nil {
+			return err
+		}
+		return f(s)
+	})
+}
+
+func scanStored(row pgx.CollectableRow) (s stored, err error) {
+	if err := row.Scan(&s.lead, &s.at, &s.first, &s.record, &s.erased); err != nil {
+		return s, fmt.Errorf("read a stored decision: %w", err)
 	}
-	var s stored
-	_, err = pgx.ForEachRow(rows, []any{&s.lead, &s.at, &s.first, &s.record, &s.erased}, func() error { return f(s) })
-	if err != nil {
-		return fmt.Errorf("read stored decisions: %w", err)
-	}
-	return nil
+	return s, nil
 }
 
 const firstSQL = `
-SELECT d.lead_id, d.at, true, d.trace::text::bytea, l.erased_at IS NOT NULL FROM decision d LEFT JOIN lead l ON l.id = d.lead_id
-WHERE d.at >= $1 ORDER BY d.lead_id`
+SELECT r.lead_id, r.at, true, r.trace::text::bytea, r.erased FROM (
+    SELECT d.lead_id, d.at, d.trace, l.erased_at IS NOT NULL AS erased FROM decision d LEFT JOIN lead l ON l.id = d.lead_id
+    WHERE d.at >= $1 ORDER BY d.lead_id) r`
 
 // chunk is some decisions, read by one goroutine and decoded by another.
 type chunk struct {
@@ -123,27 +162,22 @@ func eachFirst(ctx context.Context, db *postgres.DB, within time.Duration, f fun
 }
 
 func readChunks(ctx context.Context, db *postgres.DB, since time.Time, hand func(*chunk) error) error {
-	rows, err := db.Jobs.Query(ctx, firstSQL, since)
-	if err != nil {
-		return fmt.Errorf("read stored decisions: %w", err)
-	}
-	defer rows.Close()
 	fresh := func() *chunk { return &chunk{decoded: make(chan error, 1)} }
 	c := fresh()
-	for rows.Next() {
-		var s stored
-		if err := rows.Scan(&s.lead, &s.at, &s.first, &s.record, &s.erased); err != nil {
-			return fmt.Errorf("read stored decisions: %w", err)
+	err := eachRow(ctx, db, firstSQL, []any{since}, func(row pgx.CollectableRow) error {
+		s, err := scanStored(row)
+		if err != nil {
+			return err
 		}
-		if c.rows = append(c.rows, s); len(c.rows) == chunkSize {
-			if err := hand(c); err != nil {
-				return err
-			}
-			c = fresh()
+		if c.rows = append(c.rows, s); len(c.rows) < chunkSize {
+			return nil
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read stored decisions: %w", err)
+		full := c
+		c = fresh()
+		return hand(full)
+	})
+	if err != nil {
+		return err
 	}
 	return hand(c)
 }
@@ -172,10 +206,7 @@ func ofLead(ctx context.Context, db *postgres.DB, id uuid.UUID) ([]stored, error
 	if err != nil {
 		return nil, fmt.Errorf("read the decisions about a lead: %w", err)
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s stored, err error) {
-		err = row.Scan(&s.lead, &s.at, &s.first, &s.record, &s.erased)
-		return s, err
-	})
+	all, err := pgx.CollectRows(rows, scanStored)
 	if err != nil {
 		return nil, fmt.Errorf("read the decisions about a lead: %w", err)
 	}
