@@ -32,9 +32,15 @@ type benchPool struct {
 // regions are the countries that the generator's people come from, by pool.
 func regions() []benchPool {
 	return []benchPool{
-		{name: "germany", countries: []string{"DE"}}, {name: "alps", countries: []string{"AT", "CH"}}, {name: "france", countries: []string{"FR"}},
-		{name: "britain", countries: []string{"GB"}}, {name: fallback, countries: []string{"US"}}, {name: "canada", countries: []string{"CA"}},
-		{name: "brazil", countries: []string{"BR"}}, {name: "japan", countries: []string{"JP"}}, {name: "india", countries: []string{"IN"}},
+		{name: "germany", countries: []string{"DE"}},
+		{name: "alps", countries: []string{"AT", "CH"}},
+		{name: "france", countries: []string{"FR"}},
+		{name: "britain", countries: []string{"GB"}},
+		{name: fallback, countries: []string{"US"}},
+		{name: "canada", countries: []string{"CA"}},
+		{name: "brazil", countries: []string{"BR"}},
+		{name: "japan", countries: []string{"JP"}},
+		{name: "india", countries: []string{"IN"}},
 		{name: "australia", countries: []string{"AU"}},
 	}
 }

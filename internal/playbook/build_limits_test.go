@@ -81,9 +81,15 @@ func TestLimits_EveryKeyHasItsEffectAndIsWrittenBackToTheByte(t *testing.T) {
 		pool, at      string
 		open, holiday bool
 	}{
-		{"dach", "2026-12-24T10:59:00Z", true, false}, {"dach", "2026-12-24T11:00:00Z", false, true}, {"dach", "2026-12-25T22:59:00Z", false, true},
-		{"dach", "2026-12-26T10:00:00Z", false, true}, {"dach", "2026-12-27T10:00:00Z", false, false}, {"dach", "2026-12-28T08:00:00Z", true, false},
-		{"rest", "2026-12-24T16:59:00Z", true, false}, {"rest", "2026-12-24T17:00:00Z", false, true}, {"rest", "2026-12-26T04:59:00Z", false, true},
+		{"dach", "2026-12-24T10:59:00Z", true, false},
+		{"dach", "2026-12-24T11:00:00Z", false, true},
+		{"dach", "2026-12-25T22:59:00Z", false, true},
+		{"dach", "2026-12-26T10:00:00Z", false, true},
+		{"dach", "2026-12-27T10:00:00Z", false, false},
+		{"dach", "2026-12-28T08:00:00Z", true, false},
+		{"rest", "2026-12-24T16:59:00Z", true, false},
+		{"rest", "2026-12-24T17:00:00Z", false, true},
+		{"rest", "2026-12-26T04:59:00Z", false, true},
 		{"rest", "2026-12-26T05:00:00Z", true, false},
 	} {
 		at, err := time.Parse(time.RFC3339, c.at)

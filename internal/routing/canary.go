@@ -28,7 +28,7 @@ func (c *Canary) Takes(lead uuid.UUID, accepted time.Time) bool {
 		return false
 	}
 	sum := sha256.Sum256(lead[:])
-	return int(binary.BigEndian.Uint64(sum[:8])%Shares) < c.Share //nolint:gosec // less than Shares
+	return int(binary.BigEndian.Uint64(sum[:8])%Shares) < c.Share
 }
 
 // PoolsOf gives the slugs of the pools that a rep belongs to, in a table and in that of a canary, sorted. Do not change the slice.

@@ -29,7 +29,8 @@ func TestLeast_KeepsWhatTheWinningRuleAskedFor(t *testing.T) {
 			{Name: "accounts", When: routing.Condition{AccountList: []string{"accounts"}}, Then: routing.Target{Pool: "ads"}},
 			{Name: "rest", Band: routing.Default, Then: routing.Target{Pool: "all"}},
 		}, nil, []routing.List{
-			{Slug: "partners", Domains: []string{"acme.example"}}, {Slug: "accounts", Companies: []string{"Globex"}},
+			{Slug: "partners", Domains: []string{"acme.example"}},
+			{Slug: "accounts", Companies: []string{"Globex"}},
 			{Slug: "owned", Domains: []string{"owned.example"}, Companies: []string{"Initech"}, Owner: "mia@example.com"},
 		})
 	if table == nil {

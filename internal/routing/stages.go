@@ -195,11 +195,22 @@ func (f Facts) Origins() []Origin {
 	}
 	var all []Origin
 	for _, o := range []Origin{
-		{"country", f.Country, country}, {"region", f.Region, "form"}, {"postal_code", f.PostalCode, "form"}, {"product", f.Product, "form"},
-		{"company", hidden(f.Company), "form"}, {"consent", f.Consent, "form"}, {"email_domain", f.EmailDomain, "e-mail"}, {"domain_class", f.DomainClass, "e-mail"},
-		{"phone_country", f.PhoneCountry, "phone"}, {"source", f.Source, "page address"}, {"campaign", f.Campaign, "page address"},
-		{"language", f.Language, "browser"}, {"timezone", f.Timezone, "browser"}, {"intent", f.Intent, "configuration of the form"},
-		{"spam", f.Spam, "review"}, {"accepted_at", moment(f.AcceptedAt), "database"},
+		{"country", f.Country, country},
+		{"region", f.Region, "form"},
+		{"postal_code", f.PostalCode, "form"},
+		{"product", f.Product, "form"},
+		{"company", hidden(f.Company), "form"},
+		{"consent", f.Consent, "form"},
+		{"email_domain", f.EmailDomain, "e-mail"},
+		{"domain_class", f.DomainClass, "e-mail"},
+		{"phone_country", f.PhoneCountry, "phone"},
+		{"source", f.Source, "page address"},
+		{"campaign", f.Campaign, "page address"},
+		{"language", f.Language, "browser"},
+		{"timezone", f.Timezone, "browser"},
+		{"intent", f.Intent, "configuration of the form"},
+		{"spam", f.Spam, "review"},
+		{"accepted_at", moment(f.AcceptedAt), "database"},
 	} {
 		if o.Value != "" {
 			all = append(all, o)

@@ -181,5 +181,5 @@ func (v *variant) holds(p *probe) bool {
 			}
 		}
 	}
-	return v.rule.at(p.now) && !(v.rule.Then.Hold && p.released) && (v.rule.except == nil || !v.rule.except.matches(p))
+	return v.rule.at(p.now) && (!v.rule.Then.Hold || !p.released) && (v.rule.except == nil || !v.rule.except.matches(p))
 }

@@ -42,7 +42,7 @@ func changes(r *routing.Record, would routing.Outcome) (kinds []string) {
 		}
 	}
 	before, after := depth(r.Outcome), depth(would)
-	note(Moved, r.Pool != would.Decision.Pool || r.Decision.Rep != would.Decision.Rep)
+	note(Moved, r.Pool != would.Decision.Pool || r.Rep != would.Decision.Rep)
 	note(OtherRule, r.Rule != would.Decision.Rule)
 	note(OtherRep, r.To != offeredTo(would))
 	note(Unrouted, after == nowhere && before < nowhere)
