@@ -205,7 +205,7 @@ func TestProblems_NameTheLineAndWhatToDo(t *testing.T) {
 		{"bad zone", "name: Mia}", `name: Mia, timezone: Berlin}`, `x.yaml:5: rep "mia@example.com": there is no time zone "Berlin"`},
 		{"unknown team", "name: Mia}", `name: Mia, team: dach}`, `x.yaml:5: rep "mia@example.com": there is no team "dach"`},
 		{"weight", "{rep: mia@example.com}", "{rep: mia@example.com, weight: 0}", `x.yaml:7: pool "p": the weight of mia@example.com cannot be 0`},
-		{"cap", "{rep: mia@example.com}", "{rep: mia@example.com, cap: {open: 0}}", `x.yaml:7: pool "p": a cap of mia@example.com cannot be 0`},
+		{"cap", "{rep: mia@example.com}", "{rep: mia@example.com, cap: {open: 0}}", `x.yaml:7: pool "p": mia@example.com: a limit cannot be 0`},
 		{"strategy", "{slug: p,", "{slug: p, strategy: random,", `x.yaml:7: pool "p": strategy cannot be "random"; use weighted, least_loaded`},
 		{"no members", "members: [{rep: mia@example.com}]", "strategy: pull", `x.yaml:7: pool "p" has no members`},
 		{"overflow", "{slug: p,", "{slug: p, overflow: q,", `x.yaml:7: pool "p": there is no pool "q" to overflow into; did you mean p\?`},

@@ -137,6 +137,7 @@ func TestCanary_IsTakenBackWhenItsLeadsFareWorse(t *testing.T) {
 			s := l.serve()
 			l.canary(c.text, terms)
 			s.sees(2)
+			s.send(1, "FR") // the round that goes on by what it saw before is over then
 			s.send(200, "AT")
 			c.fare(l)
 			l.exec(`UPDATE canary SET until = clock_timestamp() WHERE $1`, c.state == playbook.CanaryPromoted)
@@ -144,7 +145,7 @@ func TestCanary_IsTakenBackWhenItsLeadsFareWorse(t *testing.T) {
 			l.eventually("the guard to act", func() bool { return l.newest().State != playbook.CanaryRunning })
 			ended := l.newest()
 			f := ended.Figures
-			if ended.State != c.state || !strings.Contains(ended.Reason, c.why) || f.Canary.Leads < 20 || f.Canary.Leads+f.Control.Leads != 200 {
+			if ended.State != c.state || !strings.Contains(ended.Reason, c.why) || f.Canary.Leads < 20 || f.Canary.Leads+f.Control.Leads != 201 {
 				t.Errorf("ended: %+v", ended)
 			}
 			back := c.state == playbook.CanaryRolledBack

@@ -17,6 +17,9 @@ func TestOne_SaysWhatLiveDispatchThenDoes(t *testing.T) {
 	countries := []string{"DE", "AT", "FR"}
 	to := map[string]int{}
 	for range 40 {
+		// What was offered is taken, or it would go on to somebody else between the question and the answer.
+		l.exec(`UPDATE lead SET stage = 'contacted', rep_id = (SELECT min(id::text)::uuid FROM rep), claimed_at = clock_timestamp(), first_touch_at = clock_timestamp()`)
+		l.exec(`UPDATE offer SET state = 'withdrawn', screen_by = NULL, ended_at = clock_timestamp() WHERE state = 'open'`)
 		l.exec(`UPDATE rep SET presence = CASE WHEN random() < 0.5 THEN 'away' ELSE 'available' END WHERE email <> 'rep29@example.com'`)
 		if random.IntN(8) == 0 {
 			l.exec(`UPDATE rep SET presence = 'away'`)
