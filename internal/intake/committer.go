@@ -220,10 +220,8 @@ func (w *writer) commit(ctx context.Context, batch []*waiting) {
 func (w *writer) once(ctx context.Context, batch []*waiting) error {
 	ctx, cancel := context.WithTimeout(ctx, statementLimit)
 	defer cancel()
-	if w.conn == nil {
-		if err := w.connect(ctx); err != nil {
-			return err
-		}
+	if err := w.reconnected(ctx); err != nil {
+		return err
 	}
 	args, err := columns(batch, w.s.Node)
 	if err != nil {
@@ -243,6 +241,14 @@ func (w *writer) once(ctx context.Context, batch []*waiting) error {
 		w.s.EventsWritten()
 	}
 	return w.settle(ctx, batch, placed)
+}
+
+// reconnected sees to it that there is a connection: an earlier step of the same batch may have found that it is broken.
+func (w *writer) reconnected(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	return w.connect(ctx)
 }
 
 // readStored collects what the commit statement returned, by submission. All of it is committed once err is nil.
@@ -359,6 +365,9 @@ func (w *writer) ledger(ctx context.Context, taken []*waiting) (map[uuid.UUID]ho
 	ids, forms, keys := make([][16]byte, len(taken)), make([]string, len(taken)), make([]string, len(taken))
 	for i, it := range taken {
 		ids[i], forms[i], keys[i] = it.sub.ID, it.sub.Form, it.key
+	}
+	if err := w.reconnected(ctx); err != nil {
+		return nil, err
 	}
 	rows, err := w.conn.Query(ctx, ledgerStatement, ids, forms, keys)
 	if err != nil {
