@@ -21,8 +21,9 @@ type beside struct {
 	contact []string // as besideColumns puts it; empty for a lead without one, as after an erasure
 }
 
-// complete adds to a lead's facts what was read beside it. The phone number itself goes no further.
-func (b beside) complete(f *routing.Facts) {
+// complete adds to a lead's facts what was read beside it. The phone number itself goes no further, and the company's name only where rules may
+// ask for it: facts are kept.
+func (b beside) complete(f *routing.Facts, by *routing.Table) {
 	f.Spam = routing.SpamClean
 	if b.held != nil {
 		f.Spam = routing.SpamReleased
@@ -31,7 +32,10 @@ func (b beside) complete(f *routing.Facts) {
 		return
 	}
 	phone, yes := privacy.Text(b.contact[1]), func(i int) bool { return b.contact[i] == "true" }
-	f.Company, f.Campaign = routing.CompanyName(b.contact[0]), b.contact[2]
+	if by.ListsCompanies() {
+		f.Company = routing.CompanyName(b.contact[0])
+	}
+	f.Campaign = b.contact[2]
 	f.Consent = lead.Consent{Phone: yes(3), SMS: yes(4), Email: yes(5)}.Given()
 	if phone != "" {
 		f.PhoneCountry = lead.PhoneCountry(phone.Plain())

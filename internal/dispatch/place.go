@@ -65,8 +65,8 @@ func decide(snap Snapshot, batch []*task) (err error) {
 		}
 	}()
 	for _, t := range batch {
-		t.beside.complete(&t.facts)
 		t.under = snap.rulesFor(t.id, t.facts.AcceptedAt)
+		t.beside.complete(&t.facts, t.under.table)
 		if !t.decided || t.overruled {
 			t.decision = t.under.table.Decide(t.facts, t.facts.AcceptedAt)
 		}

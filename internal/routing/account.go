@@ -12,6 +12,9 @@ var legalForms = []string{
 	"llc", "llp", "ltd", "mbh", "nv", "ohg", "oy", "oyj", "plc", "pte", "pty", "sa", "sarl", "sas", "se", "sl", "spa", "srl", "spzoo", "ug",
 }
 
+// ListsCompanies tells whether any list holds companies by name.
+func (t *Table) ListsCompanies() bool { return t != nil && len(t.companies) > 0 }
+
 // CompanyName is the form in which names of companies are compared: small letters and digits of its words, without what stands for the legal
 // form: "ACME Widgets, Inc." is "acme widgets", as is "Acme-Widgets GmbH & Co. KG". Of a name that is nothing but that, it stays.
 func CompanyName(s string) string {
