@@ -103,7 +103,7 @@ func TestAllocate_NobodyIsFarFromWhatTheyAreOwedAtAnyMoment(t *testing.T) {
 					}
 				}
 				p, cands := team(routing.Weighted, weights...)
-				b := run(t, p, cands, 100_000/max(n, 5), pattern.here(r, n))
+				b := run(t, p, cands, 40_000/max(n, 5), pattern.here(r, n))
 				if b.gap >= pattern.bound {
 					t.Errorf("%s, %d members, weights %v: off by %.2f leads", pattern.name, n, weights, b.gap)
 				}

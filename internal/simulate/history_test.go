@@ -110,7 +110,7 @@ func decisions() int {
 	if os.Getenv("TORTURE") == "full" {
 		return 100_000
 	}
-	return 5000
+	return 1500
 }
 
 func TestHistory_FindsWhatADraftWouldChangeAndNothingElse(t *testing.T) {
