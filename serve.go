@@ -288,6 +288,7 @@ func (c *call) assemble(ctx context.Context, f foundation, show demoShow, log *s
 	p.intake = intake.New(intake.Options{
 		DB: db, Secret: f.secret, Seal: ring.Envelope, Node: node.ID(), Now: c.now, NewID: newID, Log: log, Spool: p.spool, Metrics: metrics,
 		Erased:  p.eraser.ErasedSince,
+		Persons: func() bool { return p.playbook.Current().AsksWho() },
 		Waiting: p.dispatch.Waiting, Committed: p.dispatch.Wake, BatchCommitted: metrics.CommitBatch, EventsWritten: p.hub.Wake,
 		// A corrected answer reaches the CRM like any other change: written down with it, sent after the commit.
 		Amended: func(ctx context.Context, tx pgx.Tx, id uuid.UUID) (func(), error) {

@@ -1,12 +1,13 @@
 -- Who sent what, whatever the form, and which leads belong to an open lead of the same person.
 
--- One row a lead, written in the statement that stores it. A keyed hash, as in fingerprint, but without the form.
+-- Written in the statement that stores the lead, if there is something to say. A keyed hash, as in fingerprint, but without the form, and only while
+-- the configuration asks for it.
 CREATE TABLE lead_person (
     lead_id      uuid PRIMARY KEY,
-    person       bytea NOT NULL,                     -- of the e-mail address, else the phone number
+    person       bytea,                              -- of the e-mail address, else the phone number
     country_from text NOT NULL DEFAULT ''            -- where the country comes from, if the visitor did not state it: region
 );
-CREATE INDEX lead_person_leads ON lead_person (person, lead_id);
+CREATE INDEX lead_person_leads ON lead_person (person, lead_id) WHERE person IS NOT NULL;
 
 -- Leads that were attached to an open lead of the same person: whoever has that one has them too.
 CREATE TABLE lead_joined (

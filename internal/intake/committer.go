@@ -223,7 +223,7 @@ func (w *writer) once(ctx context.Context, batch []*waiting) error {
 	if err := w.reconnected(ctx); err != nil {
 		return err
 	}
-	args, err := columns(batch, w.s.Node)
+	args, err := columns(batch, w.s.Node, w.s.Persons())
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type Options struct {
 	// Seal puts what was sent under a key of its own: (*keyring.Ring).Envelope. Without it, and when it fails, nothing is taken.
 	Seal func(ctx context.Context, plain, aad []byte) (keyring.Envelope, error)
 
+	Persons        func() bool // whether to note who sends what, whatever the form: only where something asks for it
 	Waiting        func() int  // leads of this process that wait for dispatch: the admission gate
 	Committed      func(n int) // after each batch, with the number of new leads: wakes dispatch
 	BatchCommitted func(n int) // after each batch, with its size: metrics
@@ -98,6 +99,9 @@ func New(o Options) *Service {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Persons == nil {
+		o.Persons = func() bool { return false }
 	}
 	if o.Waiting == nil {
 		o.Waiting = func() int { return 0 }

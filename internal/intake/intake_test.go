@@ -437,7 +437,7 @@ func TestCommitter_ACommitWhoseAnswerWasLostIsOurs(t *testing.T) {
 
 func TestAccept_RefusesAtOnceWhenTheQueueIsFullAndAfterTheEnd(t *testing.T) {
 	b := newBench(t)
-	stands := time.Now() // so that nobody waits too long, however slow the machine
+	stands := time.Now()                                                                                                              // so that nobody waits too long, however slow the machine
 	idle := intake.New(intake.Options{DB: b.db, Secret: []byte("s"), Now: func() time.Time { return stands }, Seal: b.ring.Envelope}) // nobody runs it
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -576,7 +576,13 @@ func TestStatus_OfALeadThatFollowsAnEarlierOneLooksLikeOneThatWaitsForReview(t *
 // through another form is a first one's.
 func TestPerson_IsTheSameAcrossFormsAndStoredWithTheLead(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	var asked atomic.Bool
+	b := setup(t, func(o *intake.Options) { o.Persons = asked.Load })
+	b.accept(leadRaw(9, key(9)))
+	if n := b.count(`SELECT count(*) FROM lead_person WHERE person IS NOT NULL`); n != 0 {
+		t.Errorf("%d persons are noted though nobody asks", n)
+	}
+	asked.Store(true)
 	other := *demo
 	other.Slug = "pricing"
 	first := b.accept(leadRaw(1, key(1)))

@@ -73,7 +73,7 @@ WITH d AS MATERIALIZED (
     SELECT l.id, l.form, s.score, string_to_array(s.reasons, ',') FROM unnest($31::uuid[], $32::bigint[], $33::text[]) AS s(id, score, reasons) JOIN l USING (id)
 ), w AS (
     INSERT INTO lead_person (lead_id, person, country_from)
-    SELECT l.id, s.person, s.country_from FROM unnest($1::uuid[], $34::bytea[], $35::text[]) AS s(id, person, country_from) JOIN l USING (id) WHERE s.person IS NOT NULL
+    SELECT l.id, s.person, s.country_from FROM unnest($1::uuid[], $34::bytea[], $35::text[]) AS s(id, person, country_from) JOIN l USING (id) WHERE s.person IS NOT NULL OR s.country_from <> ''
 ), t AS (
     INSERT INTO touch (id, lead_id, kind, correlation_id, payload)
     SELECT id, joined, 'repeat', correlation_id, '{}' FROM placed JOIN d USING (id) WHERE joined <> id
@@ -111,8 +111,8 @@ LEFT JOIN LATERAL (SELECT accepted_at, correlation_id FROM lead WHERE id = k.sub
 const sessionSettings = `SET lock_timeout = '250ms'; SET statement_timeout = '1s'; ` + postgres.FixedPlans
 
 // columns are a batch turned sideways, as unnest wants it. Flat arrays, because the driver looks at each element of other slices by
-// reflection.
-func columns(batch []*waiting, node int64) ([]any, error) {
+// reflection. Without persons nothing is said of who they are whatever the form.
+func columns(batch []*waiting, node int64, persons bool) ([]any, error) {
 	var (
 		n       = len(batch)
 		ids     = make(pgtype.FlatArray[pgtype.UUID], n)
@@ -124,7 +124,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		keys    = make(pgtype.FlatArray[int64], n)
 		wrapped = make(pgtype.FlatArray[[]byte], n)
 		sealed  = make(pgtype.FlatArray[[]byte], n)
-		persons = make(pgtype.FlatArray[[]byte], n)
+		keyed   = make(pgtype.FlatArray[[]byte], n)
 		origins = make([]string, n)
 
 		heldIDs    = pgtype.FlatArray[pgtype.UUID]{}
@@ -145,7 +145,9 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 		ids[i] = pgtype.UUID{Bytes: w.sub.ID, Valid: true}
 		fps[i], digests[i] = w.sub.Fingerprint, w.sub.Digest
 		windows[i], demos[i] = w.sub.Window.Milliseconds(), w.sub.Demo
-		persons[i], origins[i] = w.sub.Person, w.sub.CountryFrom
+		if origins[i] = w.sub.CountryFrom; persons {
+			keyed[i] = w.sub.Person
+		}
 		keys[i], wrapped[i], sealed[i] = w.payload.KeyID, w.payload.Wrapped, w.payload.Sealed
 		if arrival := w.sub.Arrival; len(arrival.Held) > 0 {
 			heldIDs, heldScores = append(heldIDs, ids[i]), append(heldScores, int64(arrival.Score))
@@ -157,7 +159,7 @@ func columns(batch []*waiting, node int64) ([]any, error) {
 	for i := range texts {
 		args = append(args, texts[i])
 	}
-	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed, heldIDs, heldScores, heldWhy, persons, origins), nil
+	return append(args, fps, digests, windows, node, demos, keys, wrapped, sealed, heldIDs, heldScores, heldWhy, keyed, origins), nil
 }
 
 // texted gives the text columns of one submission in the order of the statement.

@@ -73,6 +73,9 @@ func (s *Service) unspool(ctx context.Context, sub *lead.Submission) error {
 		s.Metrics.Spool("erased")
 		return nil
 	}
+	if sub.Person == nil { // spooled by a release that did not know persons across forms
+		sub.Person = lead.PersonKey(s.Secret, sub.Contact.Email.Plain(), sub.Contact.Phone.Plain())
+	}
 	var done outcome
 	err := s.bind(ctx, sub)
 	if err == nil {

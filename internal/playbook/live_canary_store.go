@@ -67,6 +67,11 @@ func (s *Snapshot) Pool(slug string) *routing.Pool {
 	return s.Canary.Table.Pool(slug)
 }
 
+// AsksWho tells whether the live version, or the canary, wants to know what else there is of who sent a lead.
+func (s *Snapshot) AsksWho() bool {
+	return s.Table.AsksWho() || s.Canary != nil && s.Canary.Table.AsksWho()
+}
+
 // PoolsOf gives the slugs of the pools that a rep belongs to, in the live version and in the canary.
 func (s *Snapshot) PoolsOf(repEmail string) []string {
 	return routing.PoolsOf(repEmail, s.Table, s.Canary)
