@@ -23,7 +23,8 @@ const (
 const startSQL = `
 INSERT INTO lead_clock AS c (lead_id, kind, pool, rep_id, target, started_at, since, warn_at, target_at, escalate_at)
 SELECT lead_id, kind, pool, rep_id, make_interval(secs => seconds), started_at, since, warn_at, target_at, escalate_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::double precision[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::double precision[], $6::timestamptz[],
+    $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
     AS s(lead_id, kind, pool, rep_id, seconds, started_at, since, warn_at, target_at, escalate_at)
 ON CONFLICT (lead_id, kind) DO UPDATE SET pool = excluded.pool, rep_id = excluded.rep_id, target = excluded.target, used = '0',
     started_at = excluded.started_at, since = excluded.since, warn_at = excluded.warn_at, target_at = excluded.target_at, escalate_at = excluded.escalate_at,

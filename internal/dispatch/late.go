@@ -350,7 +350,8 @@ func (s *Service) noteLate(ctx context.Context, tx pgx.Tx, l lateLead) (effects,
 
 // stopClock stops a clock that runs for nothing.
 func stopClock(ctx context.Context, tx pgx.Tx, c lateClock, why string) error {
-	_, err := tx.Exec(ctx, `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = $3 WHERE lead_id = $1 AND kind = $2 AND stopped_at IS NULL`, c.lead, c.kind, why)
+	_, err := tx.Exec(ctx, `UPDATE lead_clock SET stopped_at = clock_timestamp(), stopped_by = $3
+		WHERE lead_id = $1 AND kind = $2 AND stopped_at IS NULL`, c.lead, c.kind, why)
 	if err != nil {
 		return fmt.Errorf("stop a clock of lead %s: %w", c.lead, err)
 	}
