@@ -35,15 +35,14 @@ const knownColumn = `CASE WHEN $4 THEN jsonb_build_object(
 
 // readKnown turns what knownColumn gave into what routing looks at; nil when there is nothing.
 func readKnown(found []byte) (*routing.Known, error) {
-	if len(found) == 0 {
-		return nil, nil //nolint:nilnil // nobody asked
+	var known *routing.Known
+	if len(found) > 0 { // else nobody asked
+		if err := json.Unmarshal(found, &known); err != nil {
+			return nil, fmt.Errorf("read what is known of who sent a lead: %w", err)
+		}
 	}
-	known := &routing.Known{}
-	if err := json.Unmarshal(found, known); err != nil {
-		return nil, fmt.Errorf("read what is known of who sent a lead: %w", err)
-	}
-	if len(known.Person)+len(known.Company) == 0 {
-		return nil, nil //nolint:nilnil // nothing is known
+	if known != nil && len(known.Person)+len(known.Company) == 0 {
+		known = nil
 	}
 	return known, nil
 }

@@ -261,13 +261,16 @@ func (s *Service) lateOne(ctx context.Context, tx pgx.Tx, snap Snapshot, c lateC
 }
 
 // readLate reads which step of a clock is due; nil: none any more.
-func readLate(ctx context.Context, tx pgx.Tx, c lateClock) (*lateStep, error) {
-	l := &lateStep{kind: c.kind, step: stepAct, act: routing.ActNone}
+func readLate(ctx context.Context, tx pgx.Tx, c lateClock) (l *lateStep, err error) {
+	var pool string
 	var acted bool
-	err := tx.QueryRow(ctx, `SELECT pool, acted_at IS NOT NULL FROM lead_clock
-		WHERE lead_id = $1 AND kind = $2 AND next_at <= clock_timestamp() AND warned_at IS NOT NULL`, c.lead, c.kind).Scan(&l.pool, &acted)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // nothing is due any more
+	rows, err := tx.Query(ctx, `SELECT pool, acted_at IS NOT NULL FROM lead_clock
+		WHERE lead_id = $1 AND kind = $2 AND next_at <= clock_timestamp() AND warned_at IS NOT NULL`, c.lead, c.kind)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&pool, &acted}, func() error {
+			l = &lateStep{kind: c.kind, pool: pool, step: stepAct, act: routing.ActNone}
+			return nil
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a clock of lead %s: %w", c.lead, err)

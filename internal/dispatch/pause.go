@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -57,11 +56,12 @@ func (p *pause) end() time.Time {
 // openPauseSQL finds the pause of a lead that is not over.
 const openPauseSQL = `SELECT until FROM lead_pause WHERE lead_id = $1 AND resumed_at IS NULL AND (until IS NULL OR until > clock_timestamp())`
 
-func readPause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (*pause, error) {
-	p := &pause{}
-	err := tx.QueryRow(ctx, openPauseSQL, id).Scan(&p.until)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // it is not paused
+// readPause gives the pause of a lead; nil: it is not paused.
+func readPause(ctx context.Context, tx pgx.Tx, id uuid.UUID) (p *pause, err error) {
+	var until *time.Time
+	rows, err := tx.Query(ctx, openPauseSQL, id)
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{&until}, func() error { p = &pause{until}; return nil })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the pause of lead %s: %w", id, err)

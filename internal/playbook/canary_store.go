@@ -182,10 +182,11 @@ func runningCanary(tx *gorm.DB) (*Canary, error) {
 	if err := tx.Where("state = ?", CanaryRunning).Find(&found).Error; err != nil {
 		return nil, fmt.Errorf("look for a canary: %w", err)
 	}
-	if len(found) == 0 {
-		return nil, nil //nolint:nilnil // mostly there is none
+	var one *Canary
+	if len(found) > 0 {
+		one = &found[0]
 	}
-	return &found[0], nil
+	return one, nil
 }
 
 // end stops a canary whose row is locked, and says why.

@@ -28,18 +28,18 @@ reps: [{email: ny@example.com, name: Nye, timezone: America/New_York, hours: "Mo
 pools: [{slug: p, hours: "Mon-Fri 15:00-23:00", timezone: Europe/Berlin, members: [{rep: ny@example.com}]}]
 rules: [{name: all, band: default, then: {pool: p}}]
 `)
-	for now, want := range map[string]string{
+	for moment, want := range map[string]string{
 		"2026-01-05T00:00:00Z": "", "2026-11-02T00:00:00Z": "",
 		"2026-10-20T00:00:00Z": "in 5h of its open hours within the next 14 days, from Mon 26 Oct 22:00 on",
 		"2026-03-05T00:00:00Z": "in 8h of its open hours within the next 14 days, from Mon 9 Mar 22:00 on",
 	} {
-		at, err := time.Parse(time.RFC3339, now)
+		at, err := time.Parse(time.RFC3339, moment)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := found(playbook.CheckDates(cfg, at), "no_cover_soon")
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0], want)) {
-			t.Errorf("at %s: %v, want %q", now, got, want)
+			t.Errorf("at %s: %v, want %q", moment, got, want)
 		}
 	}
 }

@@ -119,10 +119,11 @@ func (s *Backtests) take(ctx context.Context) (*Backtest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look for backtests: %w", err)
 	}
-	if len(found) == 0 {
-		return nil, nil //nolint:nilnil // mostly there is none
+	var one *Backtest
+	if len(found) > 0 {
+		one = &found[0]
 	}
-	return &found[0], nil
+	return one, nil
 }
 
 // errCancelled says that a backtest is no longer this process's to work on.

@@ -163,10 +163,11 @@ func openShadow(tx *gorm.DB) (*Shadow, error) {
 	if err := tx.Where("ended_at IS NULL").Find(&found).Error; err != nil {
 		return nil, fmt.Errorf("look for a shadow: %w", err)
 	}
-	if len(found) == 0 {
-		return nil, nil //nolint:nilnil // mostly there is none
+	var one *Shadow
+	if len(found) > 0 {
+		one = &found[0]
 	}
-	return &found[0], nil
+	return one, nil
 }
 
 // end stops a shadow whose row is locked. problem says why, if it ends by itself.
